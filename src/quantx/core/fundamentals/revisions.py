@@ -21,7 +21,7 @@ CLASSES = {
     ROUNDING: "the values agree at the precision of the coarser one",
     SPLIT: "restated by the ratio of a split, which several facts of the filing share",
     SCALE: "a slip: the value filed before times 10ⁿ (n = ±3, ±6, ±9); concepts ignore it",
-    RESCALED: "the value filed before was the slip, by the values of other periods",
+    RESCALED: "the value filed before was the slip, by the values of other periods or as an amendment corrects it",
     SIGN: "the value filed before with the other sign",
     GENUINE: "another value",
 }
@@ -54,7 +54,10 @@ def _ordered(facts: pl.DataFrame) -> pl.DataFrame:
         .sort(*keys, "public_at", "accession", "nth")
     )
     other = pl.any_horizontal(pl.col(key).ne_missing(pl.col(key).shift()) for key in keys)
-    return ordered.with_columns(other.cum_sum().alias("group"), is_periodic().alias("periodic")).drop("form")
+    amends = pl.col("form").str.ends_with("/A").fill_null(False)
+    return ordered.with_columns(
+        other.cum_sum().alias("group"), is_periodic().alias("periodic"), amends.alias("amends")
+    ).drop("form")
 
 
 def _ignored(ordered: pl.DataFrame) -> pl.Series:

@@ -18,6 +18,7 @@ from quantx.core.model import Finding, Window
 from quantx.core.quality.gaps import MARKET_MISSING
 from quantx.core.quality.operational_rules import INSPECTION_FAILED
 from quantx.errors import QuantxError
+from quantx.lake.one_state import one_state
 from quantx.lake.protocol import Tables
 from quantx.pipeline.inspecting.compare_fundamentals import reconcile_fundamentals
 from quantx.pipeline.inspecting.dividends import check_changed_dividends
@@ -140,18 +141,19 @@ def inspect_symbols(
     that brought the data, for the log. No check starts once `stopping` returns true.
     """
     errors: dict[str, str | None] = {}
-    for name, check in InspectionChecks(context, tables, minutes or {}, run_ids).in_order().items():
-        if stopping():
-            break
-        about = sorted({*symbols, *_due(context)}) if name == "gaps" else symbols
-        if not about:
-            continue
-        try:
-            check(about)
-            errors[name] = None
-        except QuantxError as error:
-            log.error("inspection.failed", check=name, error=str(error))
-            errors[name] = str(error)
+    with one_state():
+        for name, check in InspectionChecks(context, tables, minutes or {}, run_ids).in_order().items():
+            if stopping():
+                break
+            about = sorted({*symbols, *_due(context)}) if name == "gaps" else symbols
+            if not about:
+                continue
+            try:
+                check(about)
+                errors[name] = None
+            except QuantxError as error:
+                log.error("inspection.failed", check=name, error=str(error))
+                errors[name] = str(error)
     _note_errors(context.state.findings, errors)
     failed = [name for name, error in errors.items() if error is not None]
     log.info("inspected", symbols=len(symbols), failed=failed)
