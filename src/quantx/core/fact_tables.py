@@ -12,7 +12,7 @@ import polars as pl
 from quantx.core.table import INSTANT, PRICE_TOLERANCE, Table
 
 # Every fact as reported. `start` is null for an instant (a balance); a duration includes both days. `fy`, `fp` are
-# those of the filing and say nothing about the period.
+# those of the filing, not of the period.
 FUNDAMENTALS_FACTS = Table(
     "fundamentals_facts",
     {
@@ -160,7 +160,7 @@ ESG_FACTS = Table(
 FACT_TABLES = (FUNDAMENTALS_FACTS, FUNDAMENTALS, FILINGS, FILERS, ESG_FACTS)
 
 # Which symbols a filer's securities carried; a reorganisation moves a ticker to another filer. No vendor's reply alone
-# tells it: see pipeline/reference/filers.py.
+# has it: see pipeline/reference/filers.py.
 FILER_SYMBOLS = Table(
     "filer_symbols",
     {

@@ -42,9 +42,11 @@ class SoughtFact:
     @classmethod
     def of_row(cls, symbol: str, row: Mapping[str, Any]) -> Self:
         """Return the fact of a row of any dataset of facts; days may be ISO texts, as in quarantine."""
-        days = {name: row.get(name) for name in _DAYS}
-        read = {name: date.fromisoformat(day) if isinstance(day, str) else day for name, day in days.items()}
-        return cls(symbol=symbol, value=row.get("value"), **read, **{name: row.get(name) for name in _TEXTS})
+        columns: dict[str, Any] = {name: row.get(name) for name in ("value", *_TEXTS, *_DAYS)}
+        for name in _DAYS:
+            if isinstance(columns[name], str):
+                columns[name] = date.fromisoformat(columns[name])
+        return cls(symbol=symbol, **columns)
 
     def place_in(self, body: bytes) -> tuple[ReplyPlace | None, Mapping[str, float] | None, float]:
         """Return the fact's place in a reply and its value as sent; (None, None, 1) if it is not there."""

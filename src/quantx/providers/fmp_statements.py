@@ -90,7 +90,7 @@ def _about(rows: Statements) -> pl.DataFrame:
         pl.col("reportedCurrency").alias("currency"),
         pl.col("fiscalYear").cast(pl.Int32).alias("fy"),
         pl.col("period").alias("fp"),
-        # Without a link the time of acceptance tells the filings of a company apart.
+        # Without a link the time of acceptance distinguishes the filings of a company.
         pl.coalesce(link, "FMP-" + accepted.dt.strftime("%Y%m%d%H%M%S"), "FMP-" + pl.col("filingDate")).alias(
             "accession"
         ),

@@ -4,7 +4,8 @@ One request is several queries: the submissions with the newest thousand filings
 the facts of all filings (`companyfacts`). A filer without facts (a fund, a person) answers 404 to the last one.
 
 Replies state no validity (no-store, no ETag), and all requests of an organisation count together: ten a second are the
-limit, and 9.7 were blocked (sec-edgar#280). A block lasts ten minutes, and is renewed by asking.
+limit, and 9.7 were blocked (sec-edgar#280). A block lasts ten minutes, and each request in that time
+begins them again.
 """
 
 from __future__ import annotations
@@ -128,7 +129,7 @@ class Sec:
 
     def normalize(self, payload: Payload) -> VendorFrames:
         """Refuse: the SEC has no bars."""
-        raise MalformedPayload(f"the SEC sends no bars, asked for {payload.symbol}", payload)
+        raise MalformedPayload(f"the SEC sends no bars of {payload.symbol}", payload)
 
     def normalize_facts(self, payload: Payload) -> FactFrames:
         """Return the facts, filings and filers of a stored reply."""

@@ -1,7 +1,7 @@
 """Standard concepts per period, made of the facts that filers report.
 
 The rows are right for every `public_by`: each is the value that the facts public at its `public_at` make, by the rules
-of the map. Periods are told apart by their days, never by the labels of a filing.
+of the map. Periods are distinguished by their days, never by the labels of a filing.
 """
 
 from __future__ import annotations

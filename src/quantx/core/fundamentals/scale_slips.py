@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 _EXACT = 2e-3  # the largest relative difference of two values at one scale: they may be rounded
-_NEAR_DAYS = 800  # values of periods that end at most this far apart tell the level of an item
+_NEAR_DAYS = 800  # values of periods that end at most this far apart are the level of an item
 _SHORT_DAYS = 400
 _LIKE = (1 / 3, 3)  # quotients of two share counts of one filer that may both be right
 _LARGE = 1e6  # the least count that other counts of a filing are like by more than chance
@@ -41,12 +41,12 @@ def slips(facts: pl.DataFrame, changed: pl.DataFrame) -> pl.DataFrame:
     judged = facts.join(groups, on="group", how="semi", maintain_order="left")
     apart = power_of_ten(pl.col("raw_before"), pl.col("value")).is_not_null()
     doubtful = judged.filter(apart | pl.col("slip")).select("group").unique()
-    settled = _settled(judged.join(doubtful, on="group", how="semi", maintain_order="left"), facts)
+    settled = _in_turn(judged.join(doubtful, on="group", how="semi", maintain_order="left"), facts)
     certain = judged.join(doubtful, on="group", how="anti", maintain_order="left")
     return pl.concat([_with_before(certain), settled], how="diagonal")
 
 
-def _settled(judged: pl.DataFrame, facts: pl.DataFrame) -> pl.DataFrame:
+def _in_turn(judged: pl.DataFrame, facts: pl.DataFrame) -> pl.DataFrame:
     """Return the facts of identities with a slip, judged one after the other in the order of time."""
     item = ["symbol_nth", "taxonomy_nth", "tag_nth", "unit_nth"]
     shares = facts.filter(pl.col("unit") == "shares")

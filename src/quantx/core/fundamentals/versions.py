@@ -20,7 +20,7 @@ def changes(versions: pl.DataFrame) -> pl.DataFrame:
 
 
 def resolve(candidates: pl.DataFrame, order: list[pl.Expr], member: tuple[str, ...] = ("member",)) -> pl.DataFrame:
-    """Return the version that is the choice at each time, of several members per key (the columns `member` tell them).
+    """Return the version that is the choice at each time, of several members per key (by the columns `member`).
 
     At each time at which a candidate changes, the latest version of each member is known. The first one by `order`
     (expressions over the columns of the candidates; `at` is that of the version, `event` the time) is the choice.

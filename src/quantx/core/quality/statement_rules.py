@@ -127,7 +127,7 @@ VALUE_RULES: tuple[Rule, ...] = (
         _FUNDAMENTALS,
         meaning=f"another period of the same kind ends at most {_SAME_PERIOD} days before",
         why="both are one period, so that growth is about nil, and the newest value may be the one with the wrong day",
-        reference="contexts with the last day of the month beside those with the last day of a 52 or 53-week year",
+        reference="NVDA, the quarter to 2010-08-01, which one filing has with the end 2010-07-31",
         broken=(pl.col("days_after") <= _SAME_PERIOD).fill_null(False),
     ),
 )
@@ -138,7 +138,7 @@ REVISION_RULES: tuple[Rule, ...] = (
         "info",
         "fundamentals_facts",
         meaning="a later filing repeats the value times a power of a thousand; no concept is made of it",
-        why="the latest value is not always the right one; who reads facts must leave it out, too",
+        why="the latest value is not always the right one; readers of facts must leave it out, too",
         reference="AAPL, shares of 2013-09-28: 899,213 after 899,213,000",
         broken=(pl.col("revision") == SCALE).fill_null(False),
     ),
