@@ -33,7 +33,7 @@ import quantx.pipeline.runtime.host_logging, quantx.pipeline.planning.http_probl
 from quantx.core.calendars import calendar
 from quantx.settings import load_settings
 from quantx.providers.registry import open_providers
-import azure.identity, azure.storage.blob, azure.storage.queue, psycopg, psycopg_pool
+import azure.identity, azure.storage.blob, psycopg, psycopg_pool
 assert psycopg.pq.__impl__ == "binary"
 settings = load_settings()
 assert calendar("XNYS").is_session(__import__("datetime").date(2024, 1, 12))
