@@ -33,7 +33,7 @@ def prepare_replies(folder: Path, count: int, first: date, starts: Iterable[date
         for start in starts:
             for symbol in symbols(count):
                 body = _padded(vendor.chart(symbol, Window(start, start)).body, padding)
-                places[session.asked] = (end, len(body))
+                places[session.requested] = (end, len(body))
                 end += bodies.write(body)
     (folder / _PLACES).write_text(json.dumps(places))
     return str(folder)
@@ -57,16 +57,16 @@ def _key(wire_symbol: str, params: Mapping[str, Any]) -> str:
 
 
 class _Recording:
-    """A session that notes what was requested last."""
+    """A session that notes its last request."""
 
     def __init__(self, session: InProcess) -> None:
-        self._session, self.asked = session, ""
+        self._session, self.requested = session, ""
 
     def prepare(self) -> None:
         """Do nothing."""
 
     def chart(self, wire_symbol: str, params: Mapping[str, Any]) -> Any:
-        self.asked = _key(wire_symbol, params)
+        self.requested = _key(wire_symbol, params)
         return self._session.chart(wire_symbol, params)
 
 

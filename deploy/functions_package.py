@@ -54,6 +54,7 @@ def main(output: Path) -> None:
         prune(staged / SITE)
         put("--no-index", "--only-binary", ":all:", str(our_wheel(Path(scratch))))
         prune(staged / SITE)
+    add_calendars(staged / SITE / "quantx/calendars")
     size = pack(staged, output)
     sys.stdout.write(f"package: {output}, {size / 1e6:.0f} MB, for Python {python} on {machine}\n")
 
@@ -119,6 +120,16 @@ def prune(site: Path) -> None:
     for pattern in PRUNED:
         for path in list(site.glob(pattern)):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def add_calendars(folder: Path) -> None:
+    """Write the exchanges' calendars, which each start would compute; without them where their library is missing."""
+    command = [sys.executable, "-m", "quantx.calendar_files", str(folder)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    if subprocess.run(command, env=environment, capture_output=True, check=False).returncode:
+        sys.stdout.write(
+            "package: without calendars, as exchange_calendars is not installed here; starts take longer\n"
+        )
 
 
 def pack(folder: Path, output: Path) -> int:

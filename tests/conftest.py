@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import fcntl
 import gc
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,6 +19,7 @@ import hypothesis
 import psycopg
 import pytest
 
+from quantx.calendar_files import keep_calendars
 from quantx.state.database import Database
 from quantx.state.embedded import EmbeddedPostgres
 
@@ -25,8 +28,13 @@ from .databases import Databases
 from .market_data import FOLDER, RECORDED
 from .moto import Moto, running_moto
 
-# Tests of the cache set a folder of their own; no test writes into the user's.
+# Tests of the cache set a folder of their own; no test writes into the user's. The processes of a session share the
+# calendars: xdist's get the folder of the one that starts them, which removes it.
 os.environ["QUANTX_CACHE_SIZE"] = "0"
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    os.environ["QUANTX_CACHE_DIR"] = tempfile.mkdtemp(prefix="quantx-cache-")
+    atexit.register(shutil.rmtree, os.environ["QUANTX_CACHE_DIR"], ignore_errors=True)
+keep_calendars(lambda: Path(os.environ["QUANTX_CACHE_DIR"]))
 
 # A slow machine is no failure, so there is no deadline.
 hypothesis.settings.register_profile("quantx", deadline=None, max_examples=40)

@@ -194,6 +194,7 @@ print(code, [m for m in sys.modules if m.startswith("opentelemetry.sdk")])
 def work_elsewhere(tmp_path: Path, migrated_database_url: str, **more: str) -> tuple[str, str]:
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("QUANTX_", "AZURE", "APPLICATION"))}
     environment |= {"QUANTX_STATE_URL": migrated_database_url, "QUANTX_LAKE_URL": str(tmp_path / "lake"), **more}
+    environment |= {"QUANTX_CACHE_DIR": os.environ["QUANTX_CACHE_DIR"]}
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM], env=environment, cwd=tmp_path, capture_output=True, text=True, check=True
     )

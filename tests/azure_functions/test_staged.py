@@ -35,9 +35,10 @@ from quantx.settings import load_settings
 from quantx.providers.registry import open_providers
 import azure.identity, azure.storage.blob, azure.storage.queue, psycopg, psycopg_pool
 assert psycopg.pq.__impl__ == "binary"
+settings = load_settings()
 assert calendar("XNYS").is_session(__import__("datetime").date(2024, 1, 12))
-assert "yahoo" in open_providers(load_settings(), None)
-for heavy in ("jinja2", "deltalake", "pyarrow", "duckdb", "yfinance", "curl_cffi"):
+assert "yahoo" in open_providers(settings, None)
+for heavy in ("jinja2", "deltalake", "pandas", "pyarrow", "duckdb", "yfinance", "curl_cffi"):
     assert heavy not in sys.modules, heavy
 print(quantx.__file__)
 """

@@ -101,6 +101,11 @@ def test_the_last_stage_takes_from_the_first_only_what_runs() -> None:
     assert re.search(r'^ENTRYPOINT \["python", ', last, re.MULTILINE)
 
 
+def test_the_calendars_are_computed_when_the_image_is_built() -> None:
+    build, _, _ = RECIPE.read_text().rpartition("\nFROM ")
+    assert build.rstrip().endswith("&& /venv/bin/python -m quantx.calendar_files")
+
+
 def test_only_what_is_copied_is_sent_to_the_builder() -> None:
     rules = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and not line.startswith("#")]
     assert rules[0] == "*"

@@ -109,8 +109,8 @@ def test_every_page_is_reached_from_the_readme() -> None:
 def test_what_is_shipped_is_the_configuration_here() -> None:
     for name in ("universes.yaml", "settings.yaml", "prices.yaml"):
         assert (ROOT / "config" / name).read_text() == (ROOT / "src/quantx/cli/templates" / name).read_text()
-    for name in ("concepts.yaml", "esg.yaml"):
-        assert (ROOT / "config" / name).read_text() == (ROOT / "src/quantx/settings" / name).read_text()
+    concepts = ROOT / "config/concepts.yaml"
+    assert concepts.read_text() == (ROOT / "src/quantx/settings/concepts.yaml").read_text()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))

@@ -70,6 +70,13 @@ def read(document: object, path: str = f"api/xbrl/companyfacts/{FILER}.json") ->
     return Sec(None, None, StoppedClock()).normalize_facts(payload(document, path))
 
 
+def test_a_mistyped_year_of_a_period_costs_no_other_fact() -> None:
+    """The row rules reject it: `fact_dates_possible`, `fact_ended_before_filed`."""
+    rows = read(facts(ROW, {**ROW, "start": "0201-10-01"}, {**ROW, "end": "2924-09-28"})).facts
+    assert [str(day) for day in rows["start"].drop_nulls()] == ["0201-10-01"]
+    assert [str(day) for day in rows["end"]] == [ROW["end"], ROW["end"], "2924-09-28"]
+
+
 def test_facts_have_the_declared_columns_and_their_filings() -> None:
     duration = {**ROW, "start": "2023-10-01", "val": 1.5, "fy": None, "fp": None, "form": "8-K"}
     frames = read(facts(ROW, duration, ROW))

@@ -9,7 +9,7 @@ import socket
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
@@ -137,8 +137,8 @@ class Played(BaseHTTPRequestHandler):
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self.asked.append(f"{self.command} {self.path}")
         status, code = type(self).answers(self.command, len(self.asked))
-        taken = "<QueueMessage><MessageId>1</MessageId></QueueMessage>" if self.command == "POST" else ""
-        body = f"<QueueMessagesList>{taken}</QueueMessagesList>"
+        peeked = "<QueueMessage><MessageText>a</MessageText></QueueMessage>" if "peekonly" in self.path else ""
+        body = f"<QueueMessagesList>{peeked}</QueueMessagesList>"
         if code:
             body = f"<Error><Code>{code}</Code><Message>played</Message></Error>"
         self.send_response(status)
@@ -157,16 +157,21 @@ class Played(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def played(answers: Callable[[str, int], tuple[int, str]]) -> Iterator[tuple[AzureQueue, list[str]]]:
-    asked: list[str] = []
-    handler = type("Handler", (Played,), {"answers": staticmethod(answers), "asked": asked})
+def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[int]:
+    """Serve at a port of this machine; return the port."""
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         server.daemon_threads = True
         Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-        queue = AzureQueue(f"http://127.0.0.1:{server.server_port}/{ACCOUNT}", "tasks", OUR_KEY)
-        yield queue, asked
-        queue.close()
+        yield server.server_port
         server.shutdown()
+
+
+@contextmanager
+def played(answers: Callable[[str, int], tuple[int, str]]) -> Iterator[tuple[AzureQueue, list[str]]]:
+    asked: list[str] = []
+    handler = type("Handler", (Played,), {"answers": staticmethod(answers), "asked": asked})
+    with serving(handler) as port, closing(AzureQueue(f"http://127.0.0.1:{port}/{ACCOUNT}", "tasks", OUR_KEY)) as queue:
+        yield queue, asked
 
 
 LAPSED = [(400, "PopReceiptMismatch"), (404, "MessageNotFound")]
@@ -209,6 +214,51 @@ def test_a_forbidden_request_names_the_next_step() -> None:
     ):
         queue.receive(1, 60)
     assert len(asked) == 1
+
+
+@pytest.mark.parametrize("status", [200, 202, 302])
+def test_a_page_of_a_proxy_is_no_sent_or_deleted_message(status: int) -> None:
+    with played(lambda method, n: (status, "")) as (queue, asked):
+        with pytest.raises(NotSent, match="QUANTX_QUEUE_URL, and proxies"):
+            queue.send(["a"])
+        with pytest.raises(QueueError, match="QUANTX_QUEUE_URL, and proxies"):
+            queue.delete([MESSAGE])
+        with pytest.raises(QueueError, match="QUANTX_QUEUE_URL, and proxies"):
+            queue.depth()
+        assert len(asked) == 3
+
+
+def test_messages_without_their_fields_are_an_error_of_the_queue() -> None:
+    with played(lambda method, n: (200, "")) as (queue, _):
+        for ask in (queue.depth, lambda: queue.poisoned(1)):  # no count; a message without an id
+            with pytest.raises(QueueError, match="can't be read"):
+                ask()
+
+
+@pytest.mark.parametrize("address", ["http://us%40er:pass@{}", "us%40er:pass@{}"])
+@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "ALL_PROXY"])
+def test_a_proxy_may_need_a_password(variable: str, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, str]] = []
+
+    class Proxy(BaseHTTPRequestHandler):
+        def do_CONNECT(self) -> None:
+            asked.append((self.path, self.headers["Proxy-Authorization"]))
+            self.send_error(403)
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    for name in ("HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    with serving(Proxy) as port:
+        monkeypatch.setenv(variable, address.format(f"127.0.0.1:{port}"))
+        queue = AzureQueue("https://acc.queue.core.windows.net", "tasks", OUR_KEY)
+        with pytest.raises(QueueError, match="the proxy refuses") as refusal:
+            queue.receive(1, 60)
+        queue.close()
+    assert set(asked) == {("acc.queue.core.windows.net:443", f"Basic {base64.b64encode(b'us@er:pass').decode()}")}
+    assert "pass" not in str(refusal.value)
 
 
 def test_an_unreachable_service_fails_within_seconds() -> None:

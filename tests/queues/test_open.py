@@ -51,6 +51,10 @@ FORMS = {
         settings("https://127.0.0.1:10001/devstoreaccount1/tasks"),
         "https://127.0.0.1:10001/devstoreaccount1/tasks",
     ),
+    "a key and a host without https": (
+        settings("tasks", f"{KEY};QueueEndpoint=queues.example.com"),
+        "https://queues.example.com/tasks",
+    ),
     "another cloud": (
         settings("tasks", f"{KEY};EndpointSuffix=core.chinacloudapi.cn"),
         "https://acc.queue.core.chinacloudapi.cn/tasks",
@@ -88,6 +92,7 @@ WRONG = {
     ),
     "a signature": (settings(f"{AT_HOME}/tasks?sv=2024&sig={CANARY}"), r"signatures \(SAS\) are not used"),
     "a password": (settings(f"https://me:{CANARY}@acc.queue.core.windows.net/tasks"), r"more than an address"),
+    "a part of a key": (settings("tasks", f"{KEY}x"), r"AccountKey that is not whole: copy it again"),
     "a connection string that is none": (settings("tasks", CANARY), r"must have the form AccountName=…;AccountKey=…"),
 }
 

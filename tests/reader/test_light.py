@@ -42,6 +42,7 @@ sys.meta_path.insert(0, Absent())
 def run(script: str, folder: Path, lake: str = "") -> subprocess.CompletedProcess[str]:
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("QUANTX_", "AZURE_"))}
     environment |= {"QUANTX_LAKE_URL": lake, "COVERAGE_PROCESS_START": ""}
+    environment |= {"QUANTX_CACHE_DIR": os.environ["QUANTX_CACHE_DIR"]}
     return subprocess.run(
         [sys.executable, "-c", script],
         capture_output=True,

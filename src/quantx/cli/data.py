@@ -177,8 +177,8 @@ def work(
     """
     settings = traced_settings(use_local, max_workers=max_workers, chunk_size=chunk_size)
     begun = time.monotonic()
-    patience = _OPENING if time_budget is None else 0.8 * time_budget
-    with open_platform(settings, retry_seconds=patience, modules=modules_to_fetch(settings)) as platform:
+    retry_seconds = _OPENING if time_budget is None else 0.8 * time_budget
+    with open_platform(settings, retry_seconds=retry_seconds, modules=modules_to_fetch(settings)) as platform:
         left = None if time_budget is None else max(0.0, time_budget - (time.monotonic() - begun))
         end = None if time_budget is None else begun + _INSPECTING * time_budget
         done = _process(platform, inspect_until=end, until_empty=until_empty, time_budget=left)

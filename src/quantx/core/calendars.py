@@ -8,7 +8,7 @@ from __future__ import annotations
 import warnings
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 
@@ -68,6 +68,12 @@ class Calendar:
         i = min(bisect_left(self.days, session), len(self.days) - 1)
         return self.days[max(0, i - count)]
 
+    def until(self, last: date) -> Calendar:
+        """Return the calendar with the sessions up to `last`, inclusive."""
+        count = bisect_right(self.days, last)
+        names = ("days", "opens", "closes", "break_starts", "break_ends")
+        return replace(self, **{name: getattr(self, name)[:count] for name in names})
+
     def _index(self, session: date) -> int:
         i = bisect_left(self.days, session)
         if i == len(self.days) or self.days[i] != session:
@@ -78,19 +84,28 @@ class Calendar:
 CalendarOf = Callable[[str], Calendar]  # by its ISO 10383 code
 
 
-@lru_cache(maxsize=32)
-def calendar(code: str) -> Calendar:
-    """Return the calendar of an exchange by its ISO 10383 code, from 1970 or its own beginning to a year from today."""
+def a_year_from(today: date) -> date:
+    """Return the last day of the calendars: the same day of the next year, February 28 for the 29th."""
+    return today.replace(year=today.year + 1, day=min(today.day, 28) if today.month == 2 else today.day)
+
+
+def compute_calendar(code: str, until: date) -> Calendar:
+    """Return the calendar of an exchange from 1970 or its own beginning to `until` or its own end."""
     with extra("local", f"the calendar of {code}"):
-        import exchange_calendars  # imports pandas: only planning and curating load it
+        import exchange_calendars  # loads pandas
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # exchange_calendars 4.13 uses deprecated pandas functions
         try:
-            schedule = exchange_calendars.get_calendar(code, start=_EARLIEST.isoformat()).schedule
-        except ValueError:  # the calendar begins later
-            begin = exchange_calendars.get_calendar(code).bound_min()
-            schedule = exchange_calendars.get_calendar(code, start=begin).schedule
+            schedule = exchange_calendars.get_calendar(
+                code, start=_EARLIEST.isoformat(), end=until.isoformat()
+            ).schedule
+        except ValueError:  # the calendar begins later, or ends earlier
+            known = exchange_calendars.get_calendar(code)
+            first, last = known.bound_min(), known.bound_max()
+            start = _EARLIEST if first is None else max(_EARLIEST, first.date())
+            end = until if last is None else min(until, last.date())
+            schedule = exchange_calendars.get_calendar(code, start=start.isoformat(), end=end.isoformat()).schedule
     opens, closes = (
         tuple(t.replace(tzinfo=UTC) for t in schedule[name].to_numpy("datetime64[us]").tolist())
         for name in ("open", "close")
@@ -103,6 +118,25 @@ def calendar(code: str) -> Calendar:
         breaks = [(), ()]
     days = tuple(schedule.index.to_numpy("datetime64[D]").tolist())
     return Calendar(code, days, opens, closes, break_starts=breaks[0], break_ends=breaks[1])
+
+
+def _computed(code: str) -> Calendar:
+    return compute_calendar(code, a_year_from(datetime.now(UTC).date()))
+
+
+_source: CalendarOf = _computed
+
+
+def take_calendars(source: CalendarOf) -> None:
+    """Take the calendars of this process from `source`, which has the same ones without computing each."""
+    global _source  # noqa: PLW0603
+    _source = source
+
+
+@lru_cache(maxsize=32)
+def calendar(code: str) -> Calendar:
+    """Return the calendar of an exchange by its ISO 10383 code, from 1970 or its own beginning to a year from today."""
+    return _source(code)
 
 
 @lru_cache(maxsize=32)

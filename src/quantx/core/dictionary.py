@@ -160,7 +160,7 @@ NULLABLE: Mapping[str, frozenset[str]] = {
     "quarantine": frozenset({"date", "payload_sha256", "policy", "sent", "passed"}),
     "decisions": frozenset({"date"}),
     "universe_members": frozenset({"name", "member_from", "member_to"}),
-    "instruments": frozenset({"name", "listed_on", "delisted_on", "reason"}),
+    "instruments": frozenset({"name", "listed_on", "delisted_on", "reason", "sic", "industry", "sector"}),
     "symbol_history": frozenset({"symbol_from", "symbol_to"}),
     "sessions": frozenset(),
     "findings": frozenset({"source", "dataset", "first_day", "last_day", "facts", "by", "reason"}),

@@ -57,24 +57,58 @@ def epoch_path(role: str, number: int) -> str:
     return f"{_folder(role)}/{number:012}"
 
 
+@dataclass(frozen=True)
+class PastEpochs:
+    """The epochs of a role by one listing; what else lies in their folder is ignored."""
+
+    location: LakeLocation
+    role: str
+    names: frozenset[str]  # of the epochs and of their ends
+
+    @classmethod
+    def of(cls, location: LakeLocation, role: str) -> PastEpochs:
+        """List the epochs of a role."""
+        names = (path.rpartition("/")[2] for path in location.paths(_folder(role)))
+        return cls(location, role, frozenset(name for name in names if name.removesuffix(_ENDED).isdecimal()))
+
+    @property
+    def newest(self) -> int:
+        """Return the newest epoch, 0 before the first."""
+        return max((int(name.removesuffix(_ENDED)) for name in self.names), default=0)
+
+    @property
+    def ended(self) -> bool:
+        """Return whether the newest epoch has ended."""
+        return self.newest == 0 or f"{self.newest:012}{_ENDED}" in self.names
+
+    def versions(self) -> dict[str, int]:
+        """Return the versions of the role's tables at the end of the last epoch that has ended, by path.
+
+        A log with an earlier version has lost its newest entries. Empty where there is no record, or a damaged one.
+        """
+        numbers = [int(name.removesuffix(_ENDED)) for name in self.names if name.endswith(_ENDED)]
+        try:
+            record = json.loads(self.location.get(epoch_path(self.role, max(numbers)) + _ENDED))
+            return {str(table): int(version) for table, version in record.items()}
+        except (DamagedObject, ValueError, TypeError, AttributeError):
+            return {}
+
+    def forget(self) -> None:
+        """Delete the epochs of long ago; the newest ones stay."""
+        if len(self.names) > 4 * _KEPT:
+            old = sorted(self.names)[: -2 * _KEPT]
+            self.location.delete([f"{_folder(self.role)}/{name}" for name in old])
+
+
 def newest_epoch(location: LakeLocation, role: str) -> tuple[int, bool]:
     """Return the newest epoch of a role, 0 before the first, and whether it has ended."""
-    names = _names(location, role)
-    number = max((int(name.removesuffix(_ENDED)) for name in names), default=0)
-    return number, number == 0 or f"{number:012}{_ENDED}" in names
+    past = PastEpochs.of(location, role)
+    return past.newest, past.ended
 
 
 def recorded_versions(location: LakeLocation, role: str) -> dict[str, int]:
-    """Return the versions of a role's tables at the end of its last epoch that has ended, by path.
-
-    A log with an earlier version has lost its newest entries. Empty where there is no record, or a damaged one.
-    """
-    numbers = [int(name.removesuffix(_ENDED)) for name in _names(location, role) if name.endswith(_ENDED)]
-    try:
-        record = json.loads(location.get(epoch_path(role, max(numbers)) + _ENDED))
-        return {str(table): int(version) for table, version in record.items()}
-    except (DamagedObject, ValueError, TypeError, AttributeError):
-        return {}
+    """Return the versions of a role's tables at the end of its last epoch that has ended, as `PastEpochs.versions`."""
+    return PastEpochs.of(location, role).versions()
 
 
 def create_epoch(location: LakeLocation, state_id: str, role: str, number: int) -> Epoch | None:
@@ -85,18 +119,5 @@ def create_epoch(location: LakeLocation, state_id: str, role: str, number: int) 
     return epoch if location.create(epoch.path, body) else None
 
 
-def forget_epochs(location: LakeLocation, role: str) -> None:
-    """Delete the epochs of long ago; the newest ones stay."""
-    names = sorted(_names(location, role))
-    if len(names) > 4 * _KEPT:
-        location.delete([f"{_folder(role)}/{name}" for name in names[: -2 * _KEPT]])
-
-
 def _folder(role: str) -> str:
     return f"meta/epochs/{role}"
-
-
-def _names(location: LakeLocation, role: str) -> set[str]:
-    """Return the names of a role's epochs and of their ends; what else lies in the folder is ignored."""
-    names = (path.rpartition("/")[2] for path in location.paths(_folder(role)))
-    return {name for name in names if name.removesuffix(_ENDED).isdecimal()}

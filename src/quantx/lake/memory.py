@@ -40,7 +40,7 @@ class MemoryTable:
     def read(self, where: pl.Expr | None = None) -> pl.DataFrame:
         """Return the current rows (those of `where`)."""
         rows = self.versions[-1] if self.versions else self._empty
-        return rows if where is None else rows.filter(where)
+        return rows if where is None or rows.is_empty() else rows.filter(where)
 
     def collect(self, rows: pl.LazyFrame, *, in_pieces: bool = False) -> pl.DataFrame:
         """Run what was made of `scan`."""

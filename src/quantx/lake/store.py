@@ -171,12 +171,12 @@ class LakeLocation:
         except (obstore.exceptions.BaseError, OSError) as error:
             raise self._failure("read", path, error) from error
 
-    def folders(self) -> list[str]:
-        """Return the names of the folders at the top of the location; raises as `paths`."""
+    def folders(self, within: str = "") -> list[str]:
+        """Return the paths of the folders in a folder of tables, or at the top of the location; raises as `paths`."""
         try:
-            return list(obstore.list_with_delimiter(self.store)["common_prefixes"])
+            return list(obstore.list_with_delimiter(self.store, within or None)["common_prefixes"])
         except (obstore.exceptions.BaseError, OSError) as error:
-            raise self._failure("list", "", error) from error
+            raise self._failure("list", within, error) from error
 
     def paths(self, prefix: str) -> list[str]:
         """Return the paths of all objects in a folder, unordered; LakeError if the store can't be reached."""

@@ -22,6 +22,7 @@ from quantx.lake.compaction import MonthFiles, plan_compaction
 from quantx.lake.diagnosis import log_failure
 from quantx.lake.files import TableFiles
 from quantx.lake.log import FileChange, TableMetadata, creating_entry, entry_path, writing_entry
+from quantx.lake.one_state import note_new_table
 from quantx.lake.protocol import UNREAD, CommitContext, app_of
 from quantx.lake.replay import hinted_version, record_checkpoint
 from quantx.lake.snapshots import LakeSnapshot, kept_files
@@ -54,8 +55,11 @@ class LakeTable(TableReader):
         return 0 if delta is None else self._last_round(delta, app_of(state_id))
 
     def _last_round(self, delta: DeltaTable, app: str) -> int:
-        """Return the last round of an application, or of programs that knew no states, in the handle's version."""
-        return max(self._round_of(delta, each) for each in {app, app_of(None)})
+        """Return the last round of an application in the handle's version, or of programs that knew no states.
+
+        The first round of a state has a greater number than theirs.
+        """
+        return self._round_of(delta, app) or self._round_of(delta, app_of(None))
 
     def _round_of(self, delta: DeltaTable, app: str) -> int:
         """Return the last round of one application, cached: delta-rs reads the whole log for it."""
@@ -102,7 +106,7 @@ class LakeTable(TableReader):
     def seal(self, context: CommitContext) -> None:
         """Commit a version with the same rows, if the table exists: every commit under way is a conflict then."""
         for attempt in range(1, _SEALING_ATTEMPTS + 1):
-            delta = self.refresh()
+            delta = self.newest()
             if delta is None:
                 return
             try:
@@ -227,6 +231,7 @@ class LakeTable(TableReader):
         schema = Schema.from_arrow(self.table.empty().to_arrow().schema).to_json()
         entry = creating_entry(schema, self.table.partitions, CONFIGURATION)
         self._location.create(f"{self._path}/{entry_path(0)}", entry)
+        note_new_table()
         created = self.refresh()
         if created is None:
             raise LakeError(f"the table {self.url} was created and can't be found; try again")
@@ -267,6 +272,7 @@ class LakeTable(TableReader):
         return delta
 
     def _conflict(self) -> CommitConflict:
+        self._forget()
         return CommitConflict(f"another process has changed the table {self.url} meanwhile; start the command again")
 
     def _commit(self, delta: DeltaTable, changes: Sequence[FileChange], context: CommitContext) -> int:
@@ -286,6 +292,7 @@ class LakeTable(TableReader):
         )
         if not self._location.create(f"{self._path}/{entry_path(version)}", entry):
             raise self._conflict()
+        self._forget()
         context.note_version(self._path, version)
         known = self._rounds[1] if self._rounds[0] == delta.version() else {}
         self._rounds = version, known | ({} if context.round_id is None else {context.app: context.round_id})

@@ -14,6 +14,7 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 from quantx.core.table import Table
 from quantx.lake.diagnosis import log_failure, read_failure, version_without_hint
 from quantx.lake.log import entry_path
+from quantx.lake.one_state import TablesState, state_of
 from quantx.lake.store import LakeLocation
 from quantx.lake.table_version import LiveFile, TableVersion, version_of
 
@@ -33,6 +34,7 @@ class TableReader:
         self._refreshed = _NEVER  # when the log was listed last
         self._version: TableVersion | None = None
         self._pinned = False
+        self._looked_up_in: TablesState | None = None  # the state for which the handle is the newest version
 
     @property
     def url(self) -> str:
@@ -56,18 +58,37 @@ class TableReader:
             self._delta, self._opened_with, self._refreshed = None, options, time.monotonic()
             return None
         except (DeltaError, OSError) as error:
-            self._delta, self._refreshed = None, _NEVER  # the next call opens the table again
+            self._delta = None
+            self._forget()  # the next call opens the table again
             raise log_failure(self._location, self._path, self.table.name) from error
         self._refreshed = time.monotonic()
         return self._delta
 
     def newest(self) -> DeltaTable | None:
-        """Return the handle at the newest version as `refresh` does, by one request where nothing has changed."""
+        """Return the handle at the newest version as `refresh` does, by one request where nothing has changed.
+
+        Within `one_state` the version is looked up once, and again after a commit of this handle.
+        """
+        state = state_of(self.table.name)
+        if state is None or self._pinned:
+            return self._look_up()
+        is_open = self._delta is not None
+        if self._looked_up_in is not state or (is_open and self._location.delta_options != self._opened_with):
+            if is_open or state.has_table(self._location, self._path):
+                self._look_up()
+            self._looked_up_in = state
+        return self._delta
+
+    def _look_up(self) -> DeltaTable | None:
         delta = self._delta
         checked = time.monotonic() - self._refreshed < _TRUSTED
         if self._pinned or not checked or self._location.delta_options != self._opened_with:
             return self.refresh()
         return self.refresh() if self._location.has(self._entry_after(delta)) else delta
+
+    def _forget(self) -> None:
+        """Forget that the handle is at the newest version."""
+        self._looked_up_in, self._refreshed = None, _NEVER
 
     def pin(self) -> None:
         """Keep the newest version for all further reads."""
@@ -203,7 +224,7 @@ class TableReader:
 
     def facts(self) -> dict[str, str | int | float] | None:
         """Return version, rows, files and megabytes; None if the table does not exist."""
-        delta = self.refresh()
+        delta = self.newest()
         if delta is None:
             return None
         files = self._files(delta)
@@ -222,7 +243,7 @@ class TableReader:
 
         It reads the log only. Values that a file's writer did not record are null, or have no column.
         """
-        delta = self.refresh()
+        delta = self.newest()
         return pl.DataFrame() if delta is None else self._files(delta)
 
     def _missing_columns(self, delta: DeltaTable) -> list[str]:

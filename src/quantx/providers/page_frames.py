@@ -23,7 +23,7 @@ _Schema = Mapping[str, pl.DataType | type[pl.DataType]]
 
 @dataclass(frozen=True, kw_only=True)
 class PageFacts:
-    """What a page says beside its rows; see VendorFrames."""
+    """The facts of a page beside its rows; see VendorFrames."""
 
     currency: str | None
     notes: tuple[Note, ...] = ()

@@ -44,8 +44,8 @@ def read_facts(document: Mapping[str, Any]) -> pl.DataFrame:
     sent = {ours: list(map(itemgetter(name), rows)) for name, ours in _SENT.items()}
     tags = pl.DataFrame(names, schema={"taxonomy": pl.String, "tag": pl.String, "unit": pl.String}, orient="row")
     columns = [
-        day_column("start", [row.get("start") for row in rows], null=True),
-        day_column("end", sent["end"]),
+        day_column("start", [row.get("start") for row in rows], null=True, any_year=True),
+        day_column("end", sent["end"], any_year=True),
         number_column("value", sent["value"]),
         text_column("form", sent["form"]),
         accession_column(sent["accession"]),

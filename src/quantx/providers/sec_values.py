@@ -11,7 +11,6 @@ import polars as pl
 from quantx.core.table import INSTANT
 from quantx.providers.reply_values import WrongForm
 
-# Periods reach from the founding of a filer to targets some decades ahead.
 _FIRST, _LAST = date(1800, 1, 1), date(2200, 1, 1)
 _ACCESSION = r"^\d{10}-\d{2}-\d{6}$"
 
@@ -50,13 +49,17 @@ def number_column(name: str, values: Sequence[Any]) -> pl.Series:
     return column
 
 
-def day_column(name: str, values: Sequence[Any], *, null: bool = False) -> pl.Series:
-    """Return a column of days written as 2024-02-29."""
+def day_column(name: str, values: Sequence[Any], *, null: bool = False, any_year: bool = False) -> pl.Series:
+    """Return a column of days written as 2024-02-29.
+
+    A day that no filing can have is an error, except with `any_year`: filers mistype years of periods (0201, 2107),
+    and such a fact must not cost the others of the reply. The row rules reject it.
+    """
     spelt = text_column(name, values, null=null)
     if not (spelt.str.len_bytes() == 10).all():
         raise WrongForm(f"{name} has a day in another form")
     days = spelt.str.to_date("%Y-%m-%d", strict=False)
-    if days.null_count() != spelt.null_count() or not days.is_between(_FIRST, _LAST).all():
+    if days.null_count() != spelt.null_count() or not (any_year or days.is_between(_FIRST, _LAST).all()):
         raise WrongForm(f"{name} has a text that is no day")
     return days
 

@@ -196,7 +196,10 @@ class _OneQueue:
 
     def count(self) -> int:
         """Return the service's approximate number of messages."""
-        return int(self._request("GET", "", comp="metadata").headers.get("x-ms-approximate-messages-count", 0))
+        count = self._request("GET", "", comp="metadata").headers.get("x-ms-approximate-messages-count", "")
+        if not count.isdecimal():
+            raise _unreadable()
+        return int(count)
 
     def _on(self, method: str, message: Message, **query: int) -> Reply | None:
         """Make a request about a message; return None where this delivery has lapsed."""
@@ -236,8 +239,12 @@ def _messages(reply: Reply) -> list[_QueuedMessage]:
     """Return the messages of a reply; those of a peek have no receipt."""
     try:
         return [_stored(element) for element in ElementTree.fromstring(reply.body)]  # noqa: S314 — of Azure
-    except (ElementTree.ParseError, ValueError) as error:
-        raise QueueError("the reply of the queue service can't be read; check QUANTX_QUEUE_URL, and proxies") from error
+    except (ElementTree.ParseError, ValueError, KeyError) as error:
+        raise _unreadable() from error
+
+
+def _unreadable() -> QueueError:
+    return QueueError("the reply of the queue service can't be read; check QUANTX_QUEUE_URL, and proxies")
 
 
 def _stored(element: ElementTree.Element) -> _QueuedMessage:
@@ -246,6 +253,6 @@ def _stored(element: ElementTree.Element) -> _QueuedMessage:
         fields["MessageId"],
         fields.get("PopReceipt", ""),
         fields.get("MessageText", ""),
-        int(fields.get("DequeueCount", 1)),
+        int(fields.get("DequeueCount") or 1),
     )
     return _QueuedMessage(message, parsedate_to_datetime(fields["InsertionTime"]))

@@ -10,6 +10,7 @@ import base64
 import hmac
 import os
 import random
+import re
 import ssl
 import threading
 import time
@@ -18,12 +19,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import formatdate
 from pathlib import Path
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import certifi
 import urllib3
 from urllib3.exceptions import HTTPError
+from urllib3.util import Url, parse_url
 
 from quantx.azure_sign_in import STORAGE, AzureIdentity, Token
 from quantx.core.foreign_errors import network_fact
@@ -36,7 +38,10 @@ _RETRIES = 3
 _WAIT = 0.2  # seconds before the first retry; doubles, times a random factor from 0.5 to 1.5
 _PASSING = (408, 429, 500, 502, 503, 504)  # the same request may work a moment later
 _RENEWED = timedelta(minutes=5)  # before a token's end
-_AUTHORITIES = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")  # variables: as Azure's and other clients use them
+# The statuses of done requests. Another service in between, such as a proxy's page, may answer 200 to anything.
+_DONE = {"GET": (200,), "POST": (201,), "PUT": (201, 204), "DELETE": (204,)}
+_CODE = re.compile(rb"<Code>(\w{1,100})</Code>")  # in an error's body
+_AUTHORITIES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")  # variables: as other clients use them
 _ROLE = "role Storage Queue Data Contributor"
 
 
@@ -68,6 +73,8 @@ class QueueService:
     def __init__(self, account_url: str, access: StorageKey | AzureIdentity, *, name: str, connections: int) -> None:
         parts = urlsplit(account_url)
         self._name, self._access = name, access
+        if isinstance(access, StorageKey):
+            _check_base64(access)
         self._path = parts.path.rstrip("/")  # of the account: the emulator has its name there
         self._lock = threading.Lock()
         self._token: Token | None = None
@@ -105,9 +112,13 @@ class QueueService:
         except HTTPError as error:
             hint = "check the address, and that the service can be reached"
             raise Failure(f"{self._name}: {network_fact(error)}; {hint}") from error
-        if reply.status < 300:
+        if reply.status in _DONE[method]:
             return Reply(reply.headers, reply.data)
-        raise self._refusal(reply.status, reply.headers.get("x-ms-error-code", ""))
+        if reply.status == 401:
+            self._token = None  # the service does not take it any more
+        in_body = _CODE.search(reply.data)
+        code = reply.headers.get("x-ms-error-code") or (in_body[1].decode() if in_body else "")
+        raise self._refusal(reply.status, code)
 
     def _authorization(self, method: str, path: str, query: Mapping[str, str], headers: Mapping[str, str]) -> str:
         if isinstance(self._access, AzureIdentity):
@@ -129,6 +140,8 @@ class QueueService:
         hint = "the same request may work later"
         if status in (401, 403):
             hint = f"check AZURE_STORAGE_CONNECTION_STRING, or give the identity the {_ROLE}"
+        elif status < 400:
+            hint = "the queue service does not answer so: check QUANTX_QUEUE_URL, and proxies"
         fact = f"HTTP {status} {code}".rstrip()
         if code == "QueueNotFound":
             fact, hint = "there is no queue of that name", "check QUANTX_QUEUE_URL"
@@ -148,6 +161,15 @@ def sign(key: StorageKey, method: str, path: str, query: Mapping[str, str], head
     return base64.b64encode(hmac.digest(base64.b64decode(key.key), text.encode(), "sha256")).decode()
 
 
+def _check_base64(key: StorageKey) -> None:
+    try:
+        base64.b64decode(key.key)
+    except ValueError:  # without the key
+        raise ConfigError(
+            "AZURE_STORAGE_CONNECTION_STRING has an AccountKey that is not whole: copy it again"
+        ) from None
+
+
 def _connections(origin: str, most: int) -> urllib3.HTTPConnectionPool:
     """Return the connections to a service, by way of the proxy that the environment names.
 
@@ -156,11 +178,29 @@ def _connections(origin: str, most: int) -> urllib3.HTTPConnectionPool:
     if origin.startswith("http://"):
         return urllib3.PoolManager(maxsize=most, timeout=_TIMEOUT).connection_from_url(origin)
     trust = _trust()
-    proxy = None if proxy_bypass(urlsplit(origin).hostname or "") else getproxies().get("https")
+    proxy = None if proxy_bypass(urlsplit(origin).hostname or "") else _proxy()
     if proxy is None:
         return urllib3.PoolManager(maxsize=most, timeout=_TIMEOUT, ssl_context=trust).connection_from_url(origin)
-    manager = urllib3.ProxyManager(proxy, maxsize=most, timeout=_TIMEOUT, ssl_context=trust)
+    signed_in = urllib3.make_headers(proxy_basic_auth=unquote(proxy.auth)) if proxy.auth else None
+    manager = urllib3.ProxyManager(
+        proxy.url, proxy_headers=signed_in, proxy_ssl_context=trust, maxsize=most, timeout=_TIMEOUT, ssl_context=trust
+    )
     return manager.connection_from_url(origin)
+
+
+def _proxy() -> Url | None:
+    """Return the address of the proxy for https:// that the environment names."""
+    named = getproxies()
+    address = named.get("https") or named.get("all")
+    if not address:
+        return None
+    try:
+        proxy = parse_url(address if "://" in address else f"http://{address}")
+    except HTTPError:
+        proxy = None
+    if proxy is None or not proxy.host or proxy.scheme not in ("http", "https"):
+        raise ConfigError("HTTPS_PROXY or ALL_PROXY has another form than http://<host>:<port>")
+    return proxy
 
 
 def _trust() -> ssl.SSLContext:

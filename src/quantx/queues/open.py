@@ -53,8 +53,8 @@ def _of_the_account(settings: Settings) -> tuple[str, str]:
             f"QUANTX_QUEUE_URL is {settings.queue_url!r}, a queue of an Azure account, and none is named; set"
             f" AZURE_STORAGE_CONNECTION_STRING, or AZURE_STORAGE_ACCOUNT for the managed identity; or {_FORMS}"
         )
-    endpoint = key.queue_endpoint if key else None
-    return endpoint or f"https://{account}.queue.core.windows.net", account
+    endpoint = (key.queue_endpoint if key else None) or f"{account}.queue.core.windows.net"
+    return endpoint if "://" in endpoint else f"https://{endpoint}", account
 
 
 def _of_the_url(url: str) -> tuple[str, str, str]:

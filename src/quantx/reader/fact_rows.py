@@ -37,7 +37,7 @@ class FactRowQueries(FilerQueries):
 
         Columns: symbol (as requested), cik, metric, unit, start (null: an instant), end, value, method (reported,
         estimated or target), licence, form, accession, filed, public_at (UTC), public_how, source, filer, known_from.
-        config/esg.yaml declares the metrics. There are no scores. The arguments are those of `dataset_rows`.
+        docs/how-to/read-esg-facts.md lists the metrics. There are no scores. The arguments are those of `dataset_rows`.
         """
         return self.dataset_rows(
             _ESG,

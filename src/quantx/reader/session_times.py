@@ -51,7 +51,7 @@ class SessionTimes:
             if stored.height:
                 return stored.select(columns).sort("date")
         try:
-            from quantx.core.calendars import calendar  # loads pandas
+            from quantx.core.calendars import calendar  # of an optional library
 
             found = calendar(code)
         except ImportError:

@@ -16,6 +16,7 @@ from pydantic_settings import (
     SettingsError,
 )
 
+from quantx.calendar_files import keep_calendars
 from quantx.core.foreign_errors import value_fact
 from quantx.core.schedule import parse_schedule
 from quantx.errors import ConfigError
@@ -23,6 +24,7 @@ from quantx.settings.azure_storage import StorageKey, parse_connection_string
 from quantx.settings.concepts import OWN_CONCEPTS
 from quantx.settings.redaction import without_secrets
 from quantx.settings.sources import DotEnvSource, FileSource, VariableSource, export_library_variables
+from quantx.settings.user_cache import user_cache
 from quantx.settings.vendors import FLAT_NAMES, VENDOR_SETTINGS, Vendors, checked_contact, flat_name, nested, source_of
 
 DECLARATION = Path("config/universes.yaml")
@@ -172,8 +174,8 @@ class Settings(Vendors, BaseSettings):
     )
     cache_dir: Path | None = Field(
         None,
-        description="the folder of these copies; by default the user's cache folder: ~/.cache/quantx on Linux,"
-        " ~/Library/Caches/quantx on macOS",
+        description="the folder of these copies and of the exchanges' calendars; by default the user's cache folder:"
+        " ~/.cache/quantx on Linux, ~/Library/Caches/quantx on macOS",
     )
     sources: dict[str, dict[str, tuple[str, ...]]] = Field(
         {"1d": {"any": ("yahoo",)}, "1m": {"us": ("alpaca",)}},
@@ -349,6 +351,10 @@ class Settings(Vendors, BaseSettings):
             return None
         return parse_connection_string(self.azure_storage_connection_string.get_secret_value())
 
+    def cache_folder(self) -> Path:
+        """Return the folder of the caches on this machine; RuntimeError for a user without a home."""
+        return (self.cache_dir or user_cache()).expanduser().absolute()
+
     def redacted(self) -> dict[str, str | None]:
         """Return all settings by their flat names as texts, with secrets and passwords hidden."""
         values = {name: value for name, value in self if name not in VENDOR_SETTINGS}
@@ -360,12 +366,14 @@ class Settings(Vendors, BaseSettings):
 def load_settings(**flags: Any) -> Settings:
     """Return the settings with `flags` above all else (None means: not given); ConfigError names the wrong values.
 
+    The process keeps its calendars in the cache folder of the settings.
     The configured `raw_url` belongs to the configured lake: another one by a flag has its raw objects inside.
     """
     export_library_variables()
     given = {name: value for name, value in flags.items() if value is not None}
     try:
         settings = Settings(**given)
+        keep_calendars(settings.cache_folder)
         if settings.raw_url and "lake_url" in given and "raw_url" not in given:
             configured = Settings(**{name: value for name, value in given.items() if name != "lake_url"})
             if configured.lake_url != settings.lake_url:  # the raw zone is that of the configured lake

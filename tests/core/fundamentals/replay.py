@@ -19,10 +19,11 @@ DAY = timedelta(1)
 
 @dataclass(frozen=True)
 class Value:
-    """A value and the time from which on it has been that."""
+    """A value, the time from which on it has been that, and when it was filed last (None: it is of a formula)."""
 
     value: float
     at: datetime
+    filed: datetime | None = None
 
 
 def replay(facts: list[dict[str, Any]], concepts: ConceptMap) -> dict[tuple[str, str, date], float]:
@@ -66,7 +67,7 @@ def _currencies(by_tag: ByTag, concepts: ConceptMap) -> dict[str, str]:
             for _, fact in by_tag.get(tag, []):
                 if _fits(fact, concept) and fact["unit"] != "shares":
                     counts[fact["accession"]][fact["unit"][:3]] += 1
-    return {accession: min(some, key=lambda c: (-some[c], c)) for accession, some in counts.items()}
+    return {accession: min(some, key=lambda c: (-some[c], c == "USD", c)) for accession, some in counts.items()}
 
 
 def _cells(
@@ -91,10 +92,11 @@ def _cells(
         for rank, periodic, fact in some:
             periodic_yet |= periodic
             before = candidates[cell].get(rank)
-            if periodic == periodic_yet and (before is None or before.value != fact["value"]):
-                candidates[cell][rank] = Value(fact["value"], fact["public_at"])
-    first = max((len(tags) for tags in concept.tags.values()), default=0)
-    for rank, text in enumerate(concept.formulas, start=first):
+            if periodic == periodic_yet:
+                same = before is not None and before.value == fact["value"]
+                since = before.at if before and same else fact["public_at"]
+                candidates[cell][rank] = Value(fact["value"], since, fact["public_at"])
+    for rank, text in enumerate(concept.formulas, start=1000):
         parts = parse_formula(text)
         for cell in {cell for part in parts for cell in made[part.concept]}:
             known = [(part, made[part.concept].get(cell)) for part in parts]
@@ -107,11 +109,20 @@ def _cells(
 def _decided(candidates: dict[int, Value], rule: str) -> Value:
     if rule == "priority":
         return candidates[min(candidates)]
+    if rule == "sizeable":
+        largest = max(each.value for each in candidates.values())
+        return candidates[min(candidates, key=lambda r: (candidates[r].value < largest / 3, r))]
+    newest = max((v.filed for v in candidates.values() if v.filed), default=None)
+
+    def filed(value: Value) -> float:
+        moment = value.filed or newest
+        return moment.timestamp() if moment else 0.0
+
     if rule == "larger":
         largest = max(each.value for each in candidates.values())
         candidates = {r: v for r, v in candidates.items() if not v.value < 0.5 * largest}
-        return candidates[min(candidates, key=lambda r: (-candidates[r].at.timestamp(), -candidates[r].value, r))]
-    return candidates[min(candidates, key=lambda r: (-candidates[r].at.timestamp(), r))]
+        return candidates[min(candidates, key=lambda r: (-filed(candidates[r]), -candidates[r].value, r))]
+    return candidates[min(candidates, key=lambda r: (-filed(candidates[r]), r))]
 
 
 def _newest(name: str, period: str, cells: dict[Cell, Value]) -> dict[tuple[str, str, date], float]:

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from pydantic_core import from_json
 
-from quantx.core.fundamentals.acceptance import public_times, settle_shifts
+from quantx.core.fundamentals.acceptance import public_times, reconcile_times
 from quantx.providers.sec_filings import read_filings
 
 from ...market_data import FOLDER, RECORDED
@@ -93,7 +93,7 @@ def test_a_time_in_the_hour_that_does_not_exist_or_comes_twice_is_late() -> None
 
 
 def settled(first: pl.DataFrame, second: pl.DataFrame) -> list[tuple[str, str]]:
-    return times(settle_shifts(public_times(second), public_times(first)))
+    return times(reconcile_times(public_times(second), public_times(first)))
 
 
 def test_two_downloads_with_both_clocks_are_one_time_and_proven() -> None:
@@ -110,6 +110,13 @@ def test_a_row_that_turns_out_to_be_utc_keeps_the_later_time() -> None:
         ("0000000001-26-000003", "2026-01-08T21:30:00Z", "2026-01-08"),
     )
     assert settled(alone, below)[1] == ("2026-01-09 02:30", "accepted_new_york")
+
+
+def test_a_proven_time_stays_when_its_proof_has_moved_to_another_page() -> None:
+    row = ("0000000001-26-000003", "2026-01-08T21:30:00Z", "2026-01-08")
+    proven = filings(("0000000001-26-000004", "2026-01-10T02:00:00Z", "2026-01-09"), row)
+    again = reconcile_times(public_times(filings(row)), public_times(proven))
+    assert times(again) == [("2026-01-08 21:30", "accepted_utc")]
 
 
 def test_another_shift_is_a_revision() -> None:
@@ -147,7 +154,7 @@ def test_a_second_download_in_the_other_clock_revises_nothing(cik: str) -> None:
     downloads = [recorded_times(path) for path in sorted(TWICE.glob(f"{cik}*"))]
     first = stored = downloads[0]
     for download in downloads[1:]:
-        again = settle_shifts(download, stored)
+        again = reconcile_times(download, stored)
         both = again.join(stored, on="accession", suffix="_stored")
         assert both.height >= first.height
         assert both.filter(pl.col("public_at") != pl.col("public_at_stored")).is_empty()

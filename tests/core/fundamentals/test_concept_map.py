@@ -33,10 +33,6 @@ def test_an_entry_of_a_shipped_name_takes_its_place(tmp_path: Path) -> None:
     assert list(read.concepts) == list(shipped_concepts().concepts)
 
 
-def test_the_repository_has_the_shipped_file() -> None:
-    assert read_concepts(Path(__file__).parents[3] / "config/concepts.yaml") == shipped_concepts()
-
-
 def test_tags_of_the_shipped_map_are_named_once_per_concept() -> None:
     for name, concept in shipped_concepts().concepts.items():
         for tags in concept.tags.values():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import date, timedelta
+from string import ascii_uppercase
 from typing import Any
 
 import polars as pl
@@ -65,11 +66,47 @@ def value(rows: pl.DataFrame, concept: str) -> float | str | None:
         # A bank: fees of customers are a part only.
         ({"RevenueFromContractWithCustomerExcludingAssessedTax": 20e6, "InterestIncomeExpenseNet": 100e6,
           "NoninterestIncome": 30e6}, 130e6),
+        # Banks and brokers whose Revenues contain the interest expense, as Raymond James and Interactive Brokers.
+        ({"Revenues": 12.992e9, "RevenuesNetOfInterestExpense": 11.619e9, "InterestExpense": 1.373e9}, 11.619e9),
+        ({"Revenues": 150e6, "InterestAndDividendIncomeOperating": 120e6, "InterestExpense": 50e6,
+          "NoninterestIncome": 30e6}, 100e6),
+        # The bank of a company of another trade.
+        ({"Revenues": 10e9, "InterestIncomeExpenseNet": 500e6, "NoninterestIncome": 200e6}, 10e9),
         ({"ifrs-full:Revenue": 5e9, "ifrs-full:RevenueFromContractsWithCustomers": 4.9e9}, 5e9),
     ],
 )  # fmt: skip
 def test_the_larger_candidate_is_revenue(facts: dict[str, float], revenue: float) -> None:
     assert value(one_year(facts), "revenue") == revenue
+
+
+def test_a_filer_that_tags_no_line_of_its_own_owners() -> None:
+    """PNC and FOX tag only ProfitLoss in annual reports; the minorities are subtracted where there are any."""
+    equity, income = "StockholdersEquityIncludingPortionAttributableToNoncontrollingInterest@", "ProfitLoss"
+    minorities = {"NetIncomeLossAttributableToNoncontrollingInterest": 8e6, "MinorityInterest@": 40e6}
+    rows = one_year(
+        {income: 100e6, equity: 500e6, "NetIncomeLossAvailableToCommonStockholdersBasic": 80e6} | minorities
+    )
+    expected = {"net_income": 92e6, "net_income_common": 80e6, "equity": 460e6, "equity_total": 500e6}
+    assert {name: value(rows, name) for name in expected} == expected
+    rows = one_year({income: 100e6, equity: 500e6})
+    assert {name: value(rows, name) for name in ("net_income", "equity")} == {"net_income": 100e6, "equity": 500e6}
+
+
+def test_a_filer_of_ifrs_with_combined_lines() -> None:
+    """SAP: one line of earnings per share, of all purchases of fixed assets, and of current borrowings."""
+    bought = (
+        "PurchaseOfPropertyPlantAndEquipmentIntangibleAssetsOtherThanGoodwillInvestmentPropertyAndOtherNoncurrentAssets"
+    )
+    year = ("2023-01-01", "2023-12-31")
+    rows = rows_of(("20-F", "2024-02-29", [
+        ("ifrs-full:BasicAndDilutedEarningsLossPerShare", "EUR/shares", *year, 5.26),
+        ("ifrs-full:CashFlowsFromUsedInOperatingActivities", "EUR", *year, 6_332e6),
+        (f"ifrs-full:{bought}", "EUR", *year, 785e6), ("ifrs-full:Assets", "EUR", None, year[1], 68e9),
+        ("ifrs-full:CurrentBorrowingsAndCurrentPortionOfNoncurrentBorrowings", "EUR", None, year[1], 1e9),
+        ("ifrs-full:NoncurrentPortionOfNoncurrentBorrowings", "EUR", None, year[1], 7e9),
+    ]))  # fmt: skip
+    expected = {"eps_basic": 5.26, "eps_diluted": 5.26, "free_cash_flow": 5_547e6, "total_debt": 8e9}
+    assert {name: value(rows, name) for name in expected} == expected
 
 
 def test_a_bank() -> None:
@@ -231,6 +268,39 @@ def test_a_tag_that_moves_takes_the_newest_filing_of_the_period() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("concept", "main", "beside"),
+    [
+        ("capital_expenditure", "PaymentsToAcquirePropertyPlantAndEquipment", "PaymentsToAcquireProductiveAssets"),
+        ("interest_expense", "InterestExpense", "InterestExpenseDebt"),
+        ("revenue", "Revenues", "RevenueFromContractWithCustomerIncludingAssessedTax"),
+    ],
+)
+def test_a_tag_that_a_later_filing_adds_beside_the_unchanged_one_does_not_replace_it(
+    concept: str, main: str, beside: str
+) -> None:
+    """The unchanged tag is filed again: both were filed last, and in one filing the first or the larger one counts."""
+    year = ("2022-01-01", "2022-12-31")
+    rows = rows_of(
+        ("10-K", "2023-02-20", [(main, "USD", *year, 708e6)]),
+        ("10-K", "2024-02-20", [(main, "USD", *year, 708e6), (beside, "USD", *year, 700e6)]),
+        ("10-K", "2025-02-20", [(main, "USD", *year, 708e6), (beside, "USD", *year, 699e6)]),
+    )
+    assert rows.filter(pl.col("concept") == concept, pl.col("period") == "annual")["value"].to_list() == [708e6]
+
+
+def test_a_formula_counts_as_filed_with_the_newest_tag() -> None:
+    """The current part of long-term debt under another tag, which is filed again, is still a part of current debt."""
+    year = ("2022-01-01", "2022-12-31")
+    debts: list[Fact] = [("ShortTermBorrowings", "USD", None, year[1], 40e6),
+                         ("LongTermDebtCurrent", "USD", None, year[1], 60e6),
+                         ("Assets", "USD", None, year[1], 900e6)]  # fmt: skip
+    part: Fact = ("DebtCurrent", "USD", None, year[1], 60e6)
+    rows = rows_of(("10-K", "2023-02-20", [("ProfitLoss", "USD", *year, 1e6), *debts, part]),
+                   ("10-Q", "2023-05-02", [*debts, part]))  # fmt: skip
+    assert rows.filter(pl.col("concept") == "current_debt", pl.col("period") == "annual")["value"].to_list() == [100e6]
+
+
 def test_a_minor_tag_in_a_later_filing_is_no_restatement() -> None:
     year, minor = ("2022-01-01", "2022-12-31"), "RevenueFromContractWithCustomerExcludingAssessedTax"
     rows = rows_of(
@@ -260,6 +330,23 @@ def test_one_currency_per_filing_the_one_of_most_facts() -> None:
     ]))  # fmt: skip
     assert rows.filter(pl.col("value").is_not_null())["unit"].unique().to_list() == ["CNY"]
     assert latest(rows, "revenue") == {"2023-12-31": 941e9}
+
+
+def test_of_two_currencies_with_equally_many_facts_the_dollar_is_the_translation() -> None:
+    year = ("2023-01-01", "2023-12-31")
+    rows = rows_of(("20-F", "2024-04-25", [("Revenues", "ZAR", *year, 1_000e6), ("Revenues", "USD", *year, 55e6)]))
+    assert latest(rows, "revenue") == {"2023-12-31": 1_000e6}
+
+
+def test_hundreds_of_units_of_one_filer_change_no_other_value() -> None:
+    year = ("2023-01-01", "2023-12-31")
+    other = [
+        ("10-K", "2024-01-02", [("Revenues", f"{a}{b}X", *year, 5e6)]) for a in ascii_uppercase for b in "ABCDEFGHIJKL"
+    ]
+    filings = [*other, ("10-K", "2024-02-20", [("Revenues", "USD", *year, 7e6), ("NetIncomeLoss", "USD", *year, 1e6)])]
+    rows = rows_of(*filings, ("10-K", "2025-02-20", [("Revenues", "USD", "2024-01-01", "2024-12-31", 8e6)]))
+    assert latest(rows, "revenue") == {"2023-12-31": 7e6, "2024-12-31": 8e6}
+    assert set(rows["concept"]) == {"revenue", "revenue_before_interest", "net_income", "net_income_common"}
 
 
 def test_shares_that_are_reported_per_class_are_null() -> None:

@@ -151,3 +151,23 @@ def test_a_filer_that_reports_thousands_for_two_years_is_put_right_when_it_stops
     rows = recorded_facts("NVDA").filter(fact).sort("public_at").select("value", "filed", "revision").rows()
     assert rows[:2] == [(588_684, date(2011, 3, 16), "scale"), (588_684_000, date(2012, 3, 13), "rescaled")]
     assert {revision for _, _, revision in rows[2:]} <= {"same"}
+
+
+@pytest.mark.parametrize("years", [(2022,), (2021, 2022)])
+def test_an_amendment_corrects_the_scale_of_the_first_report(years: tuple[int, ...]) -> None:
+    def revenue(times: float, *of: int) -> list[Fact]:
+        return [("Revenues", "USD", f"{year}-01-01", f"{year}-12-31", times * (50_000 + year)) for year in of]
+
+    facts = facts_of(document(("10-K", "2023-03-20", revenue(1, *years)),
+                              ("10-K/A", "2023-04-05", revenue(1e3, *years)),
+                              ("10-K", "2024-03-20", revenue(1e3, 2022, 2023))))  # fmt: skip
+    corrected = facts.filter(pl.col("end") == date(2022, 12, 31)).sort("filed")
+    assert corrected["revision"].to_list() == [None, "rescaled", "same"]
+
+
+def test_the_values_of_the_filing_itself_tell_its_scale_where_no_earlier_ones_do() -> None:
+    first: Fact = ("Revenues", "USD", "2022-01-01", "2022-12-31", 52_345)
+    later: list[Fact] = [("Revenues", "USD", "2022-01-01", "2022-12-31", 52_345e3),
+                         ("Revenues", "USD", "2023-01-01", "2023-12-31", 60_000e3)]  # fmt: skip
+    facts = facts_of(document(("10-K", "2023-03-20", [first]), ("10-K", "2024-03-20", later)))
+    assert facts.sort("filed", "end")["revision"].to_list() == [None, "rescaled", None]

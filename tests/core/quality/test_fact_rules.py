@@ -53,6 +53,7 @@ def check(*changes: dict[str, Any], decisions: pl.DataFrame | None = None) -> tu
         ({"value": float("inf")}, "fact_value_finite"),
         ({"value": None}, "fact_value_finite"),
         ({"start": date(2024, 9, 29)}, "fact_dates_possible"),
+        ({"start": date(202, 9, 30)}, "fact_dates_possible"),
         ({"end": None}, "fact_dates_possible"),
         ({"start": date(201, 10, 1), "end": date(202, 9, 28)}, "fact_dates_possible"),
         ({"filed": None}, "fact_filed_known"),

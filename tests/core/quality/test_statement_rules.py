@@ -92,7 +92,7 @@ def of_values(rule: Rule, *rows: dict[str, Any]) -> list[float]:
 
 
 def test_a_value_in_thousands_among_values_in_dollars_is_a_scale_break() -> None:
-    scale, sign = VALUE_RULES
+    scale, sign, _ = VALUE_RULES
     assert of_values(scale, *quarters("revenue", 5e9, 5.5e9, 6e6, 6.2e9, 6.5e9)) == [6e6]
     assert of_values(scale, *quarters("revenue", 5e9, 5.5e9, 6e9, 6.2e6)) == [6.2e6]  # the newest one
     assert of_values(scale, *quarters("revenue", 5e6, 9e6, 30e6, 90e6, 200e6)) == []  # growth
@@ -100,6 +100,14 @@ def test_a_value_in_thousands_among_values_in_dollars_is_a_scale_break() -> None
     assert of_values(scale, *quarters("net_income", 5e9, -5.5e6, 6e9, 0.0)) == [-5.5e6]
     assert of_values(sign, *quarters("assets", 5, -5, 5)) == [-5]
     assert of_values(sign, *quarters("net_income", 5, -5, 5)) == []
+
+
+def test_a_period_that_ends_some_days_after_another_one_is_the_same_period() -> None:
+    twice = VALUE_RULES[2]
+    days = {date(2024, 6, 29): 4.0, END: 5.0, date(2024, 9, 30): 6.0, date(2024, 12, 28): 7.0}
+    for concept, found in (("revenue", [6.0]), ("shares_outstanding_cover", [])):  # a cover page has its own day
+        assert of_values(twice, *(value(concept, amount, end=end) for end, amount in days.items())) == found
+    assert of_values(twice, value("revenue", 5.0), value("revenue", 20.0, period="annual")) == []
 
 
 def test_a_report_after_ninety_days_is_late() -> None:

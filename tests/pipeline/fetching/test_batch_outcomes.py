@@ -1,4 +1,7 @@
-"""When the outcomes of a batch land: few late, more of them soon, large ones at once, and the rest at the end."""
+"""When the outcomes of a batch land: few late, more of them soon, large ones at once, and the rest at the end.
+
+With a slow quota a batch lands whole, or after a minute.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,8 @@ from typing import Any, cast
 
 import pytest
 
-from quantx.core.model import FetchTask, Payload, Series, Window
-from quantx.pipeline.fetching.batch_outcomes import FEW, BatchOutcomes
+from quantx.core.model import FetchTask, Payload, Quota, Series, Window
+from quantx.pipeline.fetching.batch_outcomes import BatchOutcomes
 from quantx.pipeline.fetching.task_groups import FetchOutcome
 
 NOW = datetime(2024, 1, 12, 23, tzinfo=UTC)
@@ -25,20 +28,28 @@ TASKS = [
         fence=1,
         has_history=False,
     )
-    for number in range(10)
+    for number in range(32)
 ]
 
 
 @dataclass
 class Batch:
-    """A batch of ten tasks, its landings by the tasks' ids, and a clock that the test moves."""
+    """A batch, its landings by the tasks' ids, and a clock that the test moves."""
 
+    quota: Quota | None = None
+    tasks: Sequence[FetchTask] = tuple(TASKS[:10])
     now: float = 0.0
     stopping: bool = False
     landings: list[list[int]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.outcomes = BatchOutcomes(TASKS, cast(Any, self), cast(Any, self), most_bytes=1000)
+        self.outcomes = BatchOutcomes(
+            self.tasks,
+            cast(Any, self),
+            cast(Any, self),
+            most_bytes=1000,
+            gap=0.0 if self.quota is None else self.quota.gap,
+        )
 
     def monotonic(self) -> float:
         return self.now
@@ -82,11 +93,31 @@ def test_few_replies_wait_for_others_but_not_for_long(batch: Batch) -> None:
 
 def test_in_the_quotas_pause_some_replies_land_and_few_wait(batch: Batch) -> None:
     batch.answered(0, 1, 2, at=0.0)
-    batch.outcomes.land_waiting(FEW)
+    batch.outcomes.land_in_pause()
     assert batch.landings == []
     batch.answered(3, at=0.1)
-    batch.outcomes.land_waiting(FEW)
+    batch.outcomes.land_in_pause()
     assert batch.landings == [[0, 1, 2, 3]]
+
+
+@pytest.mark.parametrize(
+    ("quota", "seconds", "landings"),
+    [
+        (Quota(50, 1), 0.16, 8),  # 50 a second, of a fleet of four workers with two batches each
+        (Quota(2, 1), 1.0, 1),  # Yahoo's default, one worker
+        (Quota(2, 1), 4.0, 2),  # the same, of a fleet of four
+        (Quota(1, 60), 120.0, 16),
+    ],
+)
+def test_a_slow_quota_does_not_multiply_the_objects_of_a_batch(quota: Quota, seconds: float, landings: int) -> None:
+    """A batch of 32 tasks, with seconds from reply to reply; it lands in each pause, too."""
+    batch = Batch(quota, TASKS)
+    for number in range(32):
+        batch.answered(number, at=seconds * number)
+        batch.outcomes.land_in_pause()
+    batch.outcomes.end()
+    assert sum(map(bool, batch.landings)) == landings
+    assert sorted(number for landed in batch.landings for number in landed) == list(range(32))
 
 
 def test_large_replies_land_at_once(batch: Batch) -> None:

@@ -19,8 +19,9 @@ from quantx.lake.memory import MemoryTable
 from quantx.lake.protocol import CommitContext
 from quantx.lake.store import LakeLocation, open_location
 from quantx.lake.table import open_tables
+from quantx.pipeline.inspecting.changed_series import judge_changed
 from quantx.pipeline.inspecting.dividends import check_changed_dividends, check_dividends
-from quantx.pipeline.inspecting.judged_series import read_judged, rules_in_force
+from quantx.pipeline.inspecting.judged_series import JudgedSeries, read_judged, rules_in_force
 from quantx.pipeline.inspecting.series import inspect_series, validate_series
 from quantx.pipeline.reporting.held_days import stored_days
 from quantx.state.memory import MemoryState
@@ -219,6 +220,36 @@ def test_a_record_of_other_rules_or_a_damaged_one_is_left_out() -> None:
         assert read_judged(world.location, BARS_1D).series.is_empty()
         inspect_series(world.location, world.tables, world.found, [])
         assert read_judged(world.location, BARS_1D).series.height == len(NAMES) - 1
+
+
+def test_findings_about_a_series_that_went_while_there_was_no_record_are_resolved() -> None:
+    world = World(1)
+    world.put_event("S03", SESSIONS[600], "dividend", 200.0, 50.0)
+    inspect_series(world.location, world.tables, world.found, [])
+    check_changed_dividends(world.location, world.tables, world.found, [])
+    assert {rule for rule, _, _, subject, *_ in world.open_findings(world.found) if subject == "S03"} >= {
+        "series_shifted",
+        "dividend_below_price",
+    }
+    for table in (BARS_1D, ACTIONS):
+        stored = world.tables[table.name]
+        rows = stored.read(pl.col("symbol") == "S03")
+        stored.commit(CommitContext(), rows.clear(), None, rows)
+    world.location.delete(list(world.location.paths("meta/inspected")))
+    inspect_series(world.location, world.tables, world.found, [])
+    check_changed_dividends(world.location, world.tables, world.found, [])
+    assert world.open_findings(world.found) == whole(world)
+
+
+@pytest.mark.parametrize("day", [date(2022, 12, 1), date(2023, 1, 12), date(2023, 3, 1), date(2023, 9, 1)])
+def test_the_market_follows_corrections_of_its_witnesses_on_any_day(day: date) -> None:
+    world = World(4)
+    inspect_series(world.location, world.tables, world.found, [])
+    corrected = world.tables[BARS_1D.name].read(pl.col("date") == day).with_columns(pl.col("close") * 1.02)
+    world.put(corrected)
+    inspect_series(world.location, world.tables, world.found, [])
+    whole = judge_changed(world.tables, BARS_1D, JudgedSeries()).record
+    assert read_judged(world.location, BARS_1D).market.equals(whole.market)
 
 
 def test_held_days_of_unchanged_years_are_those_of_the_record(tmp_path: Path) -> None:

@@ -21,8 +21,8 @@ NEW_YORK = "America/New_York"
 
 # How `public_at` is known.
 ACCEPTED_UTC, ACCEPTED_NEW_YORK = "accepted_utc", "accepted_new_york"  # proven to be UTC; assumed to be New York's
-CONFIRMED, FILED_DAY = "confirmed", "filed_day"  # by a second download or source; the end of the day of filing
-PUBLIC_HOW = (ACCEPTED_UTC, ACCEPTED_NEW_YORK, CONFIRMED, FILED_DAY)
+CONFIRMED, FILED_DAY = "confirmed", "filed_day"  # by a second download; the end of the day of filing
+BY_VENDOR = "vendor"  # sent with the row, by a vendor without filings
 
 # https://www.sec.gov/submit-filings/filing-operations: 06:00 to 22:00. Apple's of 2022-10-04 was accepted at 22:05:07.
 _OPENS, _CLOSES = time(6), time(22, 30)
@@ -64,18 +64,24 @@ def public_times(filings: pl.DataFrame) -> pl.DataFrame:
     ).drop("accepted", "page")
 
 
-def end_of_day(day: str) -> pl.Expr:
-    """Return the instant at which a day in New York ends, in UTC."""
-    midnight = pl.col(day).dt.offset_by("1d").cast(pl.Datetime("us")).dt.replace_time_zone(NEW_YORK)
+def end_of_day(day: str, zone: str = NEW_YORK) -> pl.Expr:
+    """Return the instant at which a day ends in a zone, in UTC."""
+    midnight = pl.col(day).dt.offset_by("1d").cast(pl.Datetime("us")).dt.replace_time_zone(zone)
     return midnight.dt.convert_time_zone("UTC")
 
 
-def settle_shifts(filings: pl.DataFrame, stored: pl.DataFrame) -> pl.DataFrame:
+def public_or_filed_day(zone: str = NEW_YORK) -> pl.Expr:
+    """Return `public_at`, or the end of the day of filing in a zone where the instant is not known."""
+    return pl.coalesce("public_at", end_of_day("filed", zone)).alias("public_at")
+
+
+def reconcile_times(filings: pl.DataFrame, stored: pl.DataFrame) -> pl.DataFrame:
     """Return filings (symbol, accession, public_at, public_how) reconciled with the stored times of the same filings.
 
     Times that differ by New York's difference from UTC, or not at all, are one time: no revision. Where the two
-    downloads prove it (one was sent in each clock), the stored row gets the proven time. Otherwise the later time is
-    kept, unless a stored one is confirmed.
+    downloads prove it (one was sent in each clock), the stored row gets the proven time. A time that was proven to be
+    UTC stays where it is sent again without the row that proves it, which has moved to another page. Otherwise the
+    later time is kept, unless a stored one is confirmed.
     """
     before = stored.select("symbol", "accession", pl.col("public_at").alias("_at"), pl.col("public_how").alias("_how"))
     joined = filings.join(before, on=["symbol", "accession"], how="left", maintain_order="left")
@@ -87,7 +93,8 @@ def settle_shifts(filings: pl.DataFrame, stored: pl.DataFrame) -> pl.DataFrame:
     proven_utc = proven.dt.replace_time_zone("UTC")
     hours = (pl.col("public_at") - pl.col("_at")).dt.total_seconds().abs()
     one_time = hours.is_in([0, 4 * 3600, 5 * 3600]).fill_null(False)
-    keep = one_time & ((pl.col("_how") == CONFIRMED) | (pl.col("_at") >= pl.col("public_at")))
+    proven_before = (pl.col("_how") == ACCEPTED_UTC) & (sent == sent_before)
+    keep = one_time & ((pl.col("_how") == CONFIRMED) | proven_before | (pl.col("_at") >= pl.col("public_at")))
     return (
         joined.with_columns(
             pl.when(two_clocks & (pl.col("_at") != proven_utc) & (pl.col("_how") != CONFIRMED))
@@ -95,10 +102,10 @@ def settle_shifts(filings: pl.DataFrame, stored: pl.DataFrame) -> pl.DataFrame:
             .when(two_clocks | keep)
             .then(pl.struct(pl.col("_at").alias("public_at"), pl.col("_how").alias("public_how")))
             .otherwise(pl.struct("public_at", "public_how"))
-            .alias("_settled")
+            .alias("_reconciled")
         )
-        .with_columns(pl.col("_settled").struct.field("public_at"), pl.col("_settled").struct.field("public_how"))
-        .drop("_at", "_how", "_settled")
+        .with_columns(pl.col("_reconciled").struct.field("public_at"), pl.col("_reconciled").struct.field("public_how"))
+        .drop("_at", "_how", "_reconciled")
     )
 
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from quantx.core.fundamentals.acceptance import public_or_filed_day
 from quantx.core.fundamentals.concept_map import ConceptMap
-from quantx.core.fundamentals.periods import EARLIEST, LATEST, LONGEST, QUARTER, cell_key, length
+from quantx.core.fundamentals.periods import EARLIEST, LATEST, LONGEST, QUARTER, UNITS, cell_key, length
 from quantx.core.fundamentals.revisions import SCALE, is_periodic
 
 _QUARTERLY = ("10-Q", "10-QT")
@@ -21,17 +22,17 @@ class ConceptFacts:
     numbered: pl.DataFrame  # nth, symbol, accession, filed, at, tag, start, end, value
     candidates: pl.DataFrame  # versions with `member` (the rank of the tag)
     filers: pl.DataFrame  # filer, symbol
-    units: pl.DataFrame  # unit_nth, unit
+    units: pl.DataFrame  # filer, unit_nth, unit
 
 
 def concept_facts(facts: pl.DataFrame, concepts: ConceptMap) -> ConceptFacts:
     """Return the facts of concepts, of all filers."""
     chosen = _in_one_currency(_chosen(facts, concepts)).sort("at", "accession", maintain_order=True)
     filers = chosen.select(pl.col("symbol").unique().sort()).with_row_index("filer")
-    units = chosen.select(pl.col("unit").unique().sort()).with_row_index("unit_nth")
+    chosen = chosen.join(filers, on="symbol", maintain_order="left")
+    units = _units(chosen)
     keyed = (
-        chosen.join(filers, on="symbol", maintain_order="left")
-        .join(units, on="unit", maintain_order="left")
+        chosen.join(units, on=["filer", "unit"], maintain_order="left")
         .with_row_index("nth")
         .with_columns(
             pl.col("nth").cast(pl.Int32),
@@ -40,6 +41,13 @@ def concept_facts(facts: pl.DataFrame, concepts: ConceptMap) -> ConceptFacts:
     )
     numbered = keyed.select("nth", "symbol", "accession", "filed", "at", "tag", "start", "end", "value")
     return ConceptFacts(numbered, _versions(keyed), filers, units)
+
+
+def _units(chosen: pl.DataFrame) -> pl.DataFrame:
+    """Return the numbers of the units of each filer, the most frequent ones: a key has room for so many."""
+    units = chosen.group_by("filer", "unit").len().sort("filer", "len", "unit", descending=[False, True, False])
+    numbered = units.select("filer", pl.int_range(pl.len(), dtype=pl.UInt32).over("filer").alias("unit_nth"), "unit")
+    return numbered.filter(pl.col("unit_nth") < UNITS)
 
 
 def _chosen(facts: pl.DataFrame, concepts: ConceptMap) -> pl.DataFrame:
@@ -67,12 +75,11 @@ def _chosen(facts: pl.DataFrame, concepts: ConceptMap) -> pl.DataFrame:
     units = facts.select(pl.col("unit").unique()).with_columns(form_of_unit.alias("form_of_unit"))
     instant = (pl.col("kind") == "instant") & pl.col("start").is_null()
     duration = (pl.col("kind") == "duration") & length().is_between(QUARTER[0], LONGEST)
-    midnight = pl.col("filed").dt.offset_by("1d").cast(pl.Datetime("us")).dt.replace_time_zone("America/New_York")
     return (
         facts.filter(pl.col("tag").is_in(tags["tag"].unique().implode()))
         .filter((pl.col("revision") != SCALE).fill_null(True) & pl.col("end").is_between(EARLIEST, LATEST))
         .with_columns(
-            pl.coalesce("public_at", midnight.dt.convert_time_zone("UTC")).alias("at"),
+            public_or_filed_day().alias("at"),
             pl.col("form").str.strip_suffix("/A").alias("form"),
         )
         .filter(pl.col("at").is_not_null() & pl.col("value").is_not_null())
@@ -87,11 +94,15 @@ def _chosen(facts: pl.DataFrame, concepts: ConceptMap) -> pl.DataFrame:
 
 
 def _in_one_currency(chosen: pl.DataFrame) -> pl.DataFrame:
-    """Return the facts in the reporting currency of their filing: the one of most of its facts."""
+    """Return the facts in the reporting currency of their filing: the one of most of its facts.
+
+    Of two with equally many it is not the dollar, in which filers translate some values for convenience.
+    """
     currency = pl.when(pl.col("unit") != "shares").then(pl.col("unit").str.slice(0, 3))
     priced = chosen.with_columns(currency.alias("currency"))
     counts = priced.filter(pl.col("currency").is_not_null()).group_by("symbol", "accession", "currency").len()
-    main = counts.sort("symbol", "accession", "len", "currency", descending=[False, False, True, False])
+    order = [-pl.col("len").cast(pl.Int64), pl.col("currency") == "USD", pl.col("currency")]
+    main = counts.sort("symbol", "accession", *order)
     main = main.unique(["symbol", "accession"], keep="first").select("symbol", "accession", main="currency")
     if main.height == counts.height:
         return priced.drop("currency")
@@ -102,6 +113,7 @@ def _in_one_currency(chosen: pl.DataFrame) -> pl.DataFrame:
 def _versions(keyed: pl.DataFrame) -> pl.DataFrame:
     """Return the versions of each tag: the values that differ from the one filed before, of periodic forms first.
 
+    Of periods with several tags each report is a version: the tag that was filed last may have kept its value.
     A year in a quarterly report is the last twelve months of another day than the year's end: no year of the filer.
     """
     year = length() > 330
@@ -109,7 +121,8 @@ def _versions(keyed: pl.DataFrame) -> pl.DataFrame:
     counting = counting.filter(~pl.col("nth").is_in(_outranked(counting).implode()))
     ordered = counting.sort("key", "member", "nth").unique(["key", "member", "at"], keep="last", maintain_order=True)
     other = pl.any_horizontal(pl.col(c).ne_missing(pl.col(c).shift()) for c in ("key", "member"))
-    return ordered.filter(other | pl.col("value").ne_missing(pl.col("value").shift())).select(
+    several = pl.col("member").min().over("key") != pl.col("member").max().over("key")
+    return ordered.filter(other | several | pl.col("value").ne_missing(pl.col("value").shift())).select(
         "key", "member", "at", "nth", "value", facts=pl.concat_list(pl.col("nth") + 1)
     )
 

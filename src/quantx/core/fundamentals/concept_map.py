@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-Rule = Literal["priority", "newest", "larger"]
+Rule = Literal["priority", "newest", "larger", "sizeable"]
 _PART = re.compile(r"\s*([+-]?)\s*([a-z][a-z0-9_]*)(\??)")
 MOST = 255  # concepts of one map: see quantx.core.fundamentals.periods
 

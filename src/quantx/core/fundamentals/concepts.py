@@ -16,6 +16,8 @@ from quantx.core.fundamentals.slots import slots
 from quantx.core.fundamentals.values import rows_of
 from quantx.core.fundamentals.versions import VERSION, changes, combine, resolve
 
+_FORMULAS = 1_000  # the rank of the first formula: behind those of tags
+
 
 def concept_values(facts: pl.DataFrame, concepts: ConceptMap) -> pl.DataFrame:
     """Return the rows of FUNDAMENTALS that all facts of some filers make (columns of FUNDAMENTALS_FACTS)."""
@@ -41,7 +43,7 @@ def reported(chosen: ConceptFacts, concepts: ConceptMap) -> pl.DataFrame:
             if known is not None:
                 candidates += [
                     _computed(known, number, rank, parse_formula(text), numbers)
-                    for rank, text in enumerate(concept.formulas, start=_most_tags(concept))
+                    for rank, text in enumerate(concept.formulas, start=_FORMULAS)
                 ]
         made.append(_resolved(pl.concat(candidates), level))
         waiting = {n: c for n, c in waiting.items() if n not in level}
@@ -50,10 +52,6 @@ def reported(chosen: ConceptFacts, concepts: ConceptMap) -> pl.DataFrame:
 
 def _parts(concept: Concept) -> list[Part]:
     return [part for text in concept.formulas for part in parse_formula(text)]
-
-
-def _most_tags(concept: Concept) -> int:
-    return max((len(tags) for tags in concept.tags.values()), default=0)
 
 
 def _computed(
@@ -81,14 +79,21 @@ def _computed(
 
 
 def _resolved(candidates: pl.DataFrame, level: dict[int, Concept]) -> pl.DataFrame:
-    """Return the versions of some concepts, each by the rule that decides among its candidates."""
+    """Return the versions of some concepts, each by the rule that decides among its candidates.
+
+    A formula has no filing of its own: it counts as filed with the newest candidate.
+    """
     concept = concept_of(pl.col("key"))
-    by_rule = {rule: [n for n, c in level.items() if c.rule == rule] for rule in ("priority", "newest", "larger")}
-    larger, priority = (concept.is_in(by_rule[rule]) for rule in ("larger", "priority"))
-    low = pl.col("value") < 0.5 * pl.col("value").max().over("key", "event")
+    newest, larger, sizeable = (
+        concept.is_in([n for n, c in level.items() if c.rule == rule]) for rule in ("newest", "larger", "sizeable")
+    )
+    least = pl.when(larger).then(1 / 2).when(sizeable).then(1 / 3)
+    low = (pl.col("value") < least * pl.col("value").max().over("key", "event")).fill_null(False)
+    last = pl.col("at").max().over("key", "event")
+    filed = pl.when(pl.col("member") >= _FORMULAS).then(last).otherwise("at")
     order = [
-        pl.when(larger).then(low).otherwise(False),
-        pl.when(priority).then(0).otherwise(-pl.col("at").dt.epoch("us")),
+        low,
+        pl.when(newest | larger).then(-filed.dt.epoch("us")).otherwise(0),
         pl.when(larger).then(-pl.col("value")).otherwise(0.0),
         pl.col("member"),
     ]

@@ -15,6 +15,7 @@ EARLIEST, LATEST = date(1980, 1, 1), date(2140, 1, 1)
 # A key has, from its highest bits: the filer (16), the concept (8), the unit (8), the days of the start (0: an instant)
 # and of the end since 1970 (16 each).
 _END, _START, _UNIT, _CONCEPT = 2**16, 2**32, 2**40, 2**48
+UNITS = 256  # of one filer
 
 
 def cell_key(filer: pl.Expr, concept: pl.Expr, unit: pl.Expr, start: pl.Expr, end: pl.Expr) -> pl.Expr:

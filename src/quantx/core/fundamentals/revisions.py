@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from quantx.core.fundamentals.acceptance import public_or_filed_day
 from quantx.core.fundamentals.rounding import agree_when_rounded
 from quantx.core.fundamentals.scale_slips import power_of_ten, slips
 from quantx.core.fundamentals.split_ratios import SPLIT_COLUMNS, restated_by_splits
@@ -20,7 +21,7 @@ CLASSES = {
     ROUNDING: "the values agree at the precision of the coarser one",
     SPLIT: "restated by the ratio of a split, which several facts of the filing share",
     SCALE: "a slip: the value filed before times 10ⁿ (n = ±3, ±6, ±9); concepts ignore it",
-    RESCALED: "the value filed before was the slip, by the values of other periods",
+    RESCALED: "the value filed before was the slip, by the values of other periods or as an amendment corrects it",
     SIGN: "the value filed before with the other sign",
     GENUINE: "another value",
 }
@@ -48,12 +49,15 @@ def _ordered(facts: pl.DataFrame) -> pl.DataFrame:
     numbers = [pl.col(c).cast(pl.Categorical).to_physical().alias(f"{c}_nth") for c in names]
     keys = [*(f"{c}_nth" for c in names), "start", "end"]
     ordered = (
-        facts.select(*PERIOD, "value", _known().alias("public_at"), "accession", "form", *numbers)
+        facts.select(*PERIOD, "value", public_or_filed_day(), "accession", "form", *numbers)
         .with_row_index("nth")
         .sort(*keys, "public_at", "accession", "nth")
     )
     other = pl.any_horizontal(pl.col(key).ne_missing(pl.col(key).shift()) for key in keys)
-    return ordered.with_columns(other.cum_sum().alias("group"), is_periodic().alias("periodic")).drop("form")
+    amends = pl.col("form").str.ends_with("/A").fill_null(False)
+    return ordered.with_columns(
+        other.cum_sum().alias("group"), is_periodic().alias("periodic"), amends.alias("amends")
+    ).drop("form")
 
 
 def _ignored(ordered: pl.DataFrame) -> pl.Series:
@@ -62,11 +66,6 @@ def _ignored(ordered: pl.DataFrame) -> pl.Series:
     reported_before = pl.col("periodic").cast(pl.UInt8).cum_max().over("group").cast(pl.Boolean)
     theirs = ordered.join(some, on="group", how="semi", maintain_order="left")
     return theirs.filter(~pl.col("periodic") & reported_before)["nth"]
-
-
-def _known() -> pl.Expr:
-    """Return when a fact was public; the day of filing where its time is not known."""
-    return pl.coalesce("public_at", pl.col("filed").cast(pl.Datetime("us")).dt.replace_time_zone("UTC"))
 
 
 def _of_changed(ordered: pl.DataFrame) -> pl.DataFrame:

@@ -30,8 +30,9 @@ def slips(facts: pl.DataFrame, changed: pl.DataFrame) -> pl.DataFrame:
     """Return the facts of `changed` and those of slips with `slip`, and with `before`: the last value that is none.
 
     Of two values a power of a thousand apart, the one nearer to the values of other periods that were public before is
-    right, without any the earlier one. Of two share counts it is the larger one (the other is written in thousands by
-    mistake), unless only the other one is like further share counts of the filing.
+    right, without any to those of the same filing, else the earlier one. An amendment corrects its filing: it is right
+    unless two filings before tell another level. Of two share counts it is the larger one (the other is written in
+    thousands by mistake), unless only the other one is like further share counts of the filing.
     Facts are in order of `group` and time; those with `ignored` are never compared with.
     """
     first = level_slips(facts).with_columns(pl.lit(True).alias("slip"))
@@ -81,17 +82,24 @@ def _with_before(facts: pl.DataFrame) -> pl.DataFrame:
 def _wrong(apart: pl.DataFrame, facts: pl.DataFrame, shares: pl.DataFrame) -> pl.DataFrame:
     """Return the rows whose value is the slip, not the one before it, by values of other periods."""
     item = ["symbol_nth", "taxonomy_nth", "tag_nth", "unit_nth"]
-    others = apart.select("nth", *item, "group", "start", "end", "public_at").join(
-        facts.select(*item, "group", "start", "end", "public_at", "value"), on=item, suffix="_other"
-    )
+    about = ("group", "start", "end", "public_at", "accession")
+    others = apart.select("nth", *item, *about).join(facts.select(*item, *about, "value"), on=item, suffix="_other")
     near = (pl.col("end") - pl.col("end_other")).dt.total_days().abs() <= _NEAR_DAYS
     alike = pl.col("start").is_null() == pl.col("start_other").is_null()
     earlier = pl.col("public_at_other") < pl.col("public_at")
     other = pl.col("group") != pl.col("group_other")
-    others = others.filter(near & alike & earlier & other & (pl.col("value") != 0))
-    level = others.group_by("nth").agg(pl.col("value").abs().log10().median().alias("level"))
+    beside = pl.col("accession_other") == pl.col("accession")
+    others = others.filter(near & alike & (earlier | beside) & other & (pl.col("value") != 0))
+    size = pl.col("value").abs().log10()
+    level = others.group_by("nth").agg(
+        size.filter(earlier).median().alias("level"),
+        size.filter(beside).median().alias("level_beside"),
+        pl.col("accession_other").filter(earlier).n_unique().alias("filings"),
+    )
     old, new = (pl.col(c).abs().log10() for c in ("before", "value"))
-    by_level = ((new - pl.col("level")).abs() >= (old - pl.col("level")).abs()).fill_null(True)
+    known = pl.coalesce("level", "level_beside")
+    by_level = ((new - known).abs() >= (old - known).abs()).fill_null(True)
+    by_level = by_level & ~(pl.col("amends") & (pl.col("filings").fill_null(0) < 2))
     judged = apart.join(level, on="nth", how="left", maintain_order="left")
     judged = judged.join(_like_others(apart, shares), on="nth", how="left", maintain_order="left")
     smaller, alone = new < old, pl.col("old_like") != pl.col("new_like")

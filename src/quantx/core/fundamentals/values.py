@@ -39,7 +39,7 @@ def rows_of(slots: pl.DataFrame, chosen: ConceptFacts, concepts: ConceptMap, fac
             .alias("origin"),
         )
         .join(chosen.filers, on="filer", how="left")
-        .join(chosen.units, on="unit_nth", how="left")
+        .join(chosen.units, on=["filer", "unit_nth"], how="left")
         .join(chosen.numbered.select("nth", "accession", "filed", public_at="at"), on="nth", how="left")
         .join(origin, on="symbol", how="left")
     )

@@ -57,7 +57,7 @@ def _findings(
         rule = rules[name]
         shown = "; ".join(seen[:_SHOWN]) + (f"; and {len(seen) - _SHOWN} more" if len(seen) > _SHOWN else "")
         yield Finding(
-            name,
+            rule.id,
             FINDING_SEVERITY[rule.severity],
             symbol,
             f"{rule.meaning}: {shown}; {_NEXT[rule.severity].format(symbol=symbol)}",

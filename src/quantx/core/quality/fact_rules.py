@@ -67,10 +67,13 @@ FACT_ROW_RULES: tuple[Rule, ...] = (
         "fact_dates_possible",
         "reject",
         "fundamentals_facts,esg_facts",
-        meaning="the period has no end, ends before it starts, or lies before the year 1900",
+        meaning="the period has no end, ends before it starts, or begins or ends before the year 1900",
         why="a fact of an impossible period would become the newest or the oldest one of its series",
         reference="typing errors in the contexts of filings: years such as 0201 and 2107",
-        broken=((pl.col("end") < _FIRST_DAY) | (pl.col("start") > pl.col("end"))).fill_null(pl.col("end").is_null()),
+        broken=pl.col("end").is_null()
+        | pl.any_horizontal(
+            pl.col("end") < _FIRST_DAY, pl.col("start") < _FIRST_DAY, pl.col("start") > pl.col("end")
+        ).fill_null(False),
     ),
     Rule(
         "fact_filed_known",

@@ -51,7 +51,7 @@ class BarClose(NamedTuple):
 
 
 class BarCloses(Sequence[BarClose]):
-    """Closes and volumes in columns: most bars of a long history are never looked at."""
+    """Closes and volumes in columns: most bars of a long history are never read."""
 
     def __init__(self, days: Sequence[int], closes: Sequence[float], volumes: Sequence[float | None]) -> None:
         """Keep the columns; a day is a number of days since 1970."""

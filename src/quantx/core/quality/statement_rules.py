@@ -2,8 +2,8 @@
 
 `STATEMENT_RULES` use a row per symbol, period and end with a column per concept (null where none is reported).
 `VALUE_RULES` use the rows of `fundamentals` in force, with `usual`, the median of the two values before and the two
-after, and `positive`, whether the map of concepts says that a negative value is suspicious. `REVISION_RULES` use
-the rows of `fundamentals_facts`, `FILING_RULES` those of `filings`.
+after, `positive`, whether a negative value is suspicious by the map of concepts, and `days_after`, the days since the
+end of the period before. `REVISION_RULES` use the rows of `fundamentals_facts`, `FILING_RULES` those of `filings`.
 """
 
 from __future__ import annotations
@@ -99,6 +99,7 @@ STATEMENT_RULES: tuple[Rule, ...] = (
 # A factor of a thousand or a million, with the change that a value of a small company can have.
 _STEPS = (3.0, 6.0)
 _NEAR = 0.3
+_SAME_PERIOD = 20  # days; the ends of quarters are 75 days apart at least
 _log = (pl.col("value").abs() / pl.col("usual").abs()).log10().abs()
 
 VALUE_RULES: tuple[Rule, ...] = (
@@ -119,6 +120,15 @@ VALUE_RULES: tuple[Rule, ...] = (
         why="a payment or a stock with the wrong sign turns yields and leverage around",
         reference="`sign` of the concept in config/concepts.yaml",
         broken=(pl.col("positive") & (pl.col("value") < 0)).fill_null(False),
+    ),
+    Rule(
+        "value_period_twice",
+        "warn",
+        _FUNDAMENTALS,
+        meaning=f"another period of the same kind ends at most {_SAME_PERIOD} days before",
+        why="both are one period, so that growth is about nil, and the newest value may be the one with the wrong day",
+        reference="contexts with the last day of the month beside those with the last day of a 52 or 53-week year",
+        broken=(pl.col("days_after") <= _SAME_PERIOD).fill_null(False),
     ),
 )
 
@@ -173,17 +183,21 @@ def statements(values: pl.DataFrame) -> pl.DataFrame:
 
 
 def with_neighbours(values: pl.DataFrame, concepts: ConceptMap) -> pl.DataFrame:
-    """Return rows of FUNDAMENTALS in force with `usual` and `positive`.
+    """Return rows of FUNDAMENTALS in force with `usual`, `positive` and `days_after`.
 
-    `usual` is the median of two values before and two after, null where fewer than two of them are known.
+    `usual` is the median of two values before and two after, null where fewer than two of them are known. `days_after`
+    is null for the concepts whose days are no ends of periods (`any_day`).
     """
     series = ["source", "symbol", "concept", "period", "unit"]
     rows = values.filter(pl.col("value").is_not_null(), pl.col("period") != "ttm").sort(*series, "end")
     beside = pl.concat_list(pl.col("value").shift(n).over(series) for n in (2, 1, -1, -2)).list.drop_nulls()
     positive = [name for name, concept in concepts.concepts.items() if concept.sign == "positive"]
+    any_day = [name for name, concept in concepts.concepts.items() if concept.any_day]
+    days_after = (pl.col("end") - pl.col("end").shift().over(series)).dt.total_days()
     return rows.with_columns(
         pl.when(beside.list.len() >= 2).then(beside.list.median()).alias("usual"),
         pl.col("concept").is_in(positive).alias("positive"),
+        pl.when(~pl.col("concept").is_in(any_day)).then(days_after).alias("days_after"),
     )
 
 

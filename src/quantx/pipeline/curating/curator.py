@@ -24,6 +24,7 @@ from quantx.core.quality.operational_rules import EVENTS_MISSING
 from quantx.core.quality.policy import Policy
 from quantx.core.quality.row_policy import RowPolicy
 from quantx.core.tables import ACTIONS, BARS_1D, BARS_1M, DECISIONS
+from quantx.lake.one_state import one_state
 from quantx.lake.protocol import CommitContext, Tables
 from quantx.lake.store import LakeLocation
 from quantx.pipeline.curating.adjustment_findings import note_disagreements
@@ -36,7 +37,7 @@ from quantx.pipeline.curating.repeated_rows import note_repeats
 from quantx.pipeline.curating.schema_drift import note_drift
 from quantx.pipeline.curating.stored_replies import Lost, ReadReply
 from quantx.pipeline.curating.withdrawn_bars import WithdrawnBars
-from quantx.pipeline.runtime.roles import RoleHolder, committing
+from quantx.pipeline.runtime.roles import RoleHolder, committing, tables_of
 from quantx.state.findings.port import Findings
 from quantx.state.rounds.port import Rounds, TaskResult
 from quantx.state.series.port import SeriesBook
@@ -86,9 +87,11 @@ class Curator:
     def _curate_held(
         self, rows: list[int], holder: RoleHolder | None, *, everything: bool, stopping: Callable[[], bool]
     ) -> None:
+        if holder is None:
+            return
         above: int | None = None
-        with ReadAhead(self.read) as ahead:
-            while holder is not None and self._is_worth_it(everything):
+        with one_state(tables_of("curator", self.tables)), ReadAhead(self.read) as ahead:
+            while self._is_worth_it(everything):
                 above = self._last_round(holder) if above is None else above
                 round_id = self._next_round(above)
                 if round_id is None:
@@ -103,9 +106,9 @@ class Curator:
                 if stopping():
                     break
                 holder.confirm_lock()
-        if holder is not None and everything and not stopping():
-            fold_tables(self.tables, holder)
-            compact_minutes(self.tables[BARS_1M.name], holder, self.clock.now(), stopping=stopping)
+            if everything and not stopping():
+                fold_tables(self.tables, holder)
+                compact_minutes(self.tables[BARS_1M.name], holder, self.clock.now(), stopping=stopping)
 
     def finish_interrupted_round(self, holder: RoleHolder) -> None:
         """Finish the round that was interrupted, if there is one, before the role is used for other commits.

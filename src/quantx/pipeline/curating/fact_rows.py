@@ -7,13 +7,11 @@ from collections.abc import Sequence
 import polars as pl
 
 from quantx.core.fact_datasets import FactDataset
+from quantx.core.fundamentals.acceptance import BY_VENDOR, FILED_DAY, public_or_filed_day
 from quantx.core.quality.row_policy import RowPolicy, known_from
 from quantx.core.quality.rule import Checked, split_by
 from quantx.core.symbols import venue_of
 from quantx.core.tables import QUARANTINE
-
-# How `public_at` of rows without filings is known.
-BY_VENDOR, FILED_DAY = "vendor", "filed_day"
 
 
 def check_facts(facts: pl.DataFrame, dataset: FactDataset, policy: RowPolicy) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -41,11 +39,10 @@ def public_rows(rows: pl.DataFrame) -> pl.DataFrame:
     """
     zones = {symbol: venue_of(symbol).timezone for symbol in rows["symbol"].unique()}
     parts = [rows.clear().with_columns(pl.lit(None, pl.String).alias("public_how"))]
-    for (zone,), part in rows.group_by(pl.col("symbol").replace_strict(zones, return_dtype=pl.String)):
-        midnight = pl.col("filed").dt.offset_by("1d").cast(pl.Datetime("us")).dt.replace_time_zone(str(zone))
+    of_zone = pl.col("symbol").replace_strict(zones, return_dtype=pl.String)
+    for (zone,), part in rows.group_by(of_zone, maintain_order=True):
         how = pl.when(pl.col("public_at").is_null()).then(pl.lit(FILED_DAY)).otherwise(pl.lit(BY_VENDOR))
-        at = pl.coalesce("public_at", midnight.dt.convert_time_zone("UTC"))
-        parts.append(part.with_columns(how.alias("public_how"), at.alias("public_at")))
+        parts.append(part.with_columns(how.alias("public_how"), public_or_filed_day(str(zone))))
     return pl.concat(parts)
 
 

@@ -9,7 +9,7 @@ import polars as pl
 from quantx.core.esg import esg_values
 from quantx.core.fact_datasets import DATASETS, FUNDAMENTALS_DATASET, FactDataset
 from quantx.core.fact_tables import ESG_FACTS, FILERS, FILINGS, FUNDAMENTALS, FUNDAMENTALS_FACTS
-from quantx.core.fundamentals.acceptance import FILED_DAY, end_of_day, public_times, settle_shifts
+from quantx.core.fundamentals.acceptance import FILED_DAY, public_or_filed_day, public_times, reconcile_times
 from quantx.core.fundamentals.filing_days import coverage_of_filings
 from quantx.core.fundamentals.industries import with_sector
 from quantx.core.model import Payload
@@ -17,7 +17,7 @@ from quantx.core.quality.row_policy import RowPolicy
 from quantx.core.table import INSTANT, Table
 from quantx.errors import ProviderError
 from quantx.pipeline.curating.concept_rows import classed_facts, concept_rows
-from quantx.pipeline.curating.fact_rows import BY_VENDOR, check_facts, public_rows
+from quantx.pipeline.curating.fact_rows import check_facts, public_rows
 from quantx.pipeline.curating.known_rows import KnownRows, NothingKnown
 from quantx.pipeline.curating.normalize import Rows, malformed_tasks, rejected_payloads
 from quantx.pipeline.curating.reply_frames import UnreadableReply
@@ -90,7 +90,7 @@ def _fundamentals(dataset: FactDataset, source: str, read: _Read, policy: RowPol
     """Return the rows of the tables of fundamentals, the quarantine rows, and the filings with their days."""
     sent = _stacked(source, read, VENDOR_FILINGS, lambda page: page.filings)
     filings = public_times(sent).unique(["symbol", "accession"], keep="first", maintain_order=True)
-    filings = settle_shifts(filings, known.filing_times(source, [item.symbol for item, _ in read]))
+    filings = reconcile_times(filings, known.filing_times(source, [item.symbol for item, _ in read]))
     facts = _stacked(source, read, VENDOR_FACTS, lambda page: page.facts)
     facts, rejected = check_facts(facts, dataset, policy)
     facts = _rows(_with_public_times(facts, filings), FUNDAMENTALS_FACTS)
@@ -148,18 +148,10 @@ def _with_public_times(facts: pl.DataFrame, filings: pl.DataFrame) -> pl.DataFra
     A vendor without filings sends `public_at` with its facts.
     """
     if "public_at" in facts.columns:
-        facts = facts.with_columns(
-            pl.when(pl.col("public_at").is_not_null()).then(pl.lit(BY_VENDOR)).alias("public_how")
-        )
-        return _public_after_filed(facts)
+        return public_rows(facts)
     times = filings.select("symbol", "accession", "public_at", "public_how")
-    return _public_after_filed(facts.join(times, on=["symbol", "accession"], how="left", maintain_order="left"))
-
-
-def _public_after_filed(facts: pl.DataFrame) -> pl.DataFrame:
-    return facts.with_columns(
-        pl.coalesce("public_at", end_of_day("filed")).alias("public_at"), pl.col("public_how").fill_null(FILED_DAY)
-    )
+    listed = facts.join(times, on=["symbol", "accession"], how="left", maintain_order="left")
+    return listed.with_columns(public_or_filed_day(), pl.col("public_how").fill_null(FILED_DAY))
 
 
 def _rows(rows: pl.DataFrame, table: Table) -> pl.DataFrame:

@@ -24,7 +24,7 @@ from quantx.providers.protocol import Provider
 
 @dataclass(frozen=True)
 class GoodReply:
-    """A reply whose pages can be read, with what they say beside their rows."""
+    """A reply whose pages can be read, with their facts beside the rows."""
 
     item: ReadReply
     pages: Sequence[PageFacts]

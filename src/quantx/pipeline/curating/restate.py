@@ -8,7 +8,7 @@ from datetime import datetime
 
 import polars as pl
 
-from quantx.core.merge import merge
+from quantx.core.merge import Merge, merge
 from quantx.core.table import INSTANT, Table
 from quantx.lake.protocol import CommitContext, Committer, CuratedTable, Tables
 
@@ -42,8 +42,7 @@ def restate(
 
     Raises CommitConflict if the table has changed since `stored` was read.
     """
-    merged = merge(stored.rows, rows, table)
-    gone = stored.rows.join(rows, on=list(table.key), how="anti", nulls_equal=True)
+    merged, gone = _changes(table, stored, rows)
     superseded = pl.concat([merged.superseded, gone.with_columns(pl.lit(now).cast(INSTANT).alias("known_to"))])
     context, revisions = CommitContext(run_ids=run_ids, by=by), tables[table.revisions.name]
     if superseded.height:
@@ -52,3 +51,15 @@ def restate(
         superseded = superseded.join(known.rows, on=list(table.schema), how="anti", nulls_equal=True)
         revisions.commit(context, superseded, read_at=known.version)
     return tables[table.name].commit(context, merged.new, merged.changed, gone, read_at=stored.version)
+
+
+def is_restated(table: Table, stored: StoredRows, rows: pl.DataFrame) -> bool:
+    """Return whether the rows `stored` of a table are `rows` already: then `restate` changes nothing."""
+    merged, gone = _changes(table, stored, rows)
+    return merged.new.is_empty() and merged.changed.is_empty() and gone.is_empty()
+
+
+def _changes(table: Table, stored: StoredRows, rows: pl.DataFrame) -> tuple[Merge, pl.DataFrame]:
+    """Return the changes of a restatement, and the rows that it removes."""
+    gone = stored.rows.join(rows, on=list(table.key), how="anti", nulls_equal=True)
+    return merge(stored.rows, rows, table), gone

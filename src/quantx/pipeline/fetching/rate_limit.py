@@ -233,9 +233,9 @@ class RateLimiter:
                     self._note_answer(now, back_off)
         return not self.closed
 
-    def _note_answer(self, asked_at: float, back_off: float) -> None:
-        """Note how long the vendor's back-off lasts from now at the latest, by an answer that was asked for then."""
-        self._checked_at = asked_at
+    def _note_answer(self, called_at: float, back_off: float) -> None:
+        """Note the latest end of the vendor's back-off, by an answer that has just come to a call of `called_at`."""
+        self._checked_at = called_at
         self._opens_at = self._runtime.monotonic() + back_off + _ROUNDING if back_off > 0 else -math.inf
         if back_off > self._longest_wait:
             self.closed = True

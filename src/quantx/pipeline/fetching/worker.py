@@ -27,7 +27,7 @@ from quantx.errors import (
 )
 from quantx.lake.store import LakeLocation
 from quantx.pipeline.curating.curator import Curator
-from quantx.pipeline.fetching.batch_outcomes import FEW, BatchOutcomes
+from quantx.pipeline.fetching.batch_outcomes import BatchOutcomes
 from quantx.pipeline.fetching.batch_size import BatchSize
 from quantx.pipeline.fetching.landing import Landing, Progress, close_vendor
 from quantx.pipeline.fetching.leases import Leases
@@ -50,7 +50,7 @@ from quantx.tracing import any_span, shared_span
 
 log = structlog.get_logger()
 
-_IDLE_SECONDS, _LONGEST_IDLE = 0.2, 2.0  # between two looks at an empty queue; and while this worker curates
+_IDLE_SECONDS, _LONGEST_IDLE = 0.2, 2.0  # between two checks of an empty queue; and while this worker curates
 _CURATE_SECONDS = 0.5  # between two checks whether enough has landed
 _TOP_UP_SECONDS = 1.0
 _OUTAGE_SECONDS = 60.0  # of retries during an outage, where there is no time budget
@@ -243,7 +243,9 @@ class Worker:
         """Fetch all tasks within the rate limits, and land the outcomes; tasks without a request go back."""
         groups = group_tasks(tasks, self.providers)
         limiters = self._limiters(groups, at_once)
-        outcomes = BatchOutcomes(tasks, landing, self.runtime, self.settings.batch_bytes)
+        gaps = [quota.gap for source in limiters if (quota := self.limits.get(source)) is not None]
+        most_bytes = self.settings.batch_bytes
+        outcomes = BatchOutcomes(tasks, landing, self.runtime, most_bytes=most_bytes, gap=max(gaps, default=0.0))
         calls = [partial(self._fetch, group, limiters.get(group.source), outcomes) for group in groups]
         self.runtime.together(calls, at_once, _FETCH_GRACE)
         outcomes.end()
@@ -296,7 +298,7 @@ class Worker:
         pages, first, again = self._pages(group), True, _AGAIN
         while reply.open_group:
             if limiter.seconds_to_slot() > _SPARE_SECONDS:  # the quota's pause
-                outcomes.land_waiting(FEW)
+                outcomes.land_in_pause()
             try:
                 if not (first or limiter.add_request()) or not limiter.acquire(self._retry):
                     break

@@ -127,7 +127,7 @@ class _Judgement:
             return None
         own = pl.col("symbol").is_in(witnesses)
         cut = min(self._since, date.max - _SETTLING) + _SETTLING
-        old = pl.col("year") < self._since.year
+        old = pl.col("year") <= cut.year  # none that gets new bars: the newest judged one is 500 days after the cut
         if (
             not symbols.equals(before.years["symbol"].unique().sort())
             or _differing(years.filter(own, old), before.years.filter(own, old)).height

@@ -88,7 +88,8 @@ def check_changed_dividends(
     )
     due = known.filter(~stands.fill_null(False))["symbol"].unique().sort().to_list()
     gone = checked.join(paying, on=_SERIES, how="anti")["symbol"]
-    current, by_noise = _check_and_note(tables, findings, due, sorted({*due, *gone}))
+    about = None if checked.is_empty() else sorted({*due, *gone})  # without a record, which ones have gone is not known
+    current, by_noise = _check_and_note(tables, findings, due, about)
     old = checked.filter(~pl.col("symbol").is_in(due)).join(paying, on=_SERIES, how="semi")
     new = judged.filter(pl.col("symbol").is_in(due)).join(ex_dates, on=_SERIES, how="semi")
     new = new.join(by_noise, on=_SERIES, how="left").with_columns(pl.col("by_noise").fill_null(False))

@@ -18,6 +18,7 @@ from quantx.core.model import Finding, Window
 from quantx.core.quality.gaps import MARKET_MISSING
 from quantx.core.quality.operational_rules import INSPECTION_FAILED
 from quantx.errors import QuantxError
+from quantx.lake.one_state import one_state
 from quantx.lake.protocol import Tables
 from quantx.pipeline.inspecting.compare_fundamentals import reconcile_fundamentals
 from quantx.pipeline.inspecting.dividends import check_changed_dividends
@@ -29,6 +30,7 @@ from quantx.pipeline.inspecting.series import inspect_series
 from quantx.pipeline.inspecting.statements import check_statements
 from quantx.pipeline.reporting.coverage import write_coverage
 from quantx.pipeline.runtime.context import Context
+from quantx.settings.concepts import read_concepts
 from quantx.state.findings.port import Findings
 from quantx.tracing import shared_span
 
@@ -55,7 +57,7 @@ class InspectionChecks:
                 check_changed_dividends, self.context.location, self.tables, self.context.state.findings
             ),
             "vendors": self._vendors,
-            "statements": partial(check_statements, self.tables, self.context.state.findings),
+            "statements": self._statements,
             "gaps": self._gaps,
             "coverage": self._coverage,
             "sessions": partial(publish_sessions, self.context, self.tables, run_ids=self.run_ids),
@@ -76,6 +78,10 @@ class InspectionChecks:
             check_minutes(self.tables, findings, window.start, names, until=window.end)
         for first, names in since.items():
             check_minutes(self.tables, findings, first, names)
+
+    def _statements(self, symbols: Collection[str]) -> None:
+        concepts = read_concepts(self.context.settings.concepts_path)
+        check_statements(self.tables, self.context.state.findings, symbols, concepts=concepts)
 
     def _vendors(self, symbols: Collection[str]) -> None:
         order = partial(self.context.settings.sources_of, "1d")
@@ -135,18 +141,19 @@ def inspect_symbols(
     that brought the data, for the log. No check starts once `stopping` returns true.
     """
     errors: dict[str, str | None] = {}
-    for name, check in InspectionChecks(context, tables, minutes or {}, run_ids).in_order().items():
-        if stopping():
-            break
-        about = sorted({*symbols, *_due(context)}) if name == "gaps" else symbols
-        if not about:
-            continue
-        try:
-            check(about)
-            errors[name] = None
-        except QuantxError as error:
-            log.error("inspection.failed", check=name, error=str(error))
-            errors[name] = str(error)
+    with one_state():
+        for name, check in InspectionChecks(context, tables, minutes or {}, run_ids).in_order().items():
+            if stopping():
+                break
+            about = sorted({*symbols, *_due(context)}) if name == "gaps" else symbols
+            if not about:
+                continue
+            try:
+                check(about)
+                errors[name] = None
+            except QuantxError as error:
+                log.error("inspection.failed", check=name, error=str(error))
+                errors[name] = str(error)
     _note_errors(context.state.findings, errors)
     failed = [name for name, error in errors.items() if error is not None]
     log.info("inspected", symbols=len(symbols), failed=failed)

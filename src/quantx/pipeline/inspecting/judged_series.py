@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import resources
+from importlib.metadata import version
 
 import polars as pl
 
@@ -24,6 +25,7 @@ from quantx.errors import DamagedObject
 from quantx.lake.store import LakeLocation
 
 Part = tuple[str, int]  # source and year
+_BESIDE_RULES = ("calendars.py", "prices.py", "symbols.py")  # modules that the rules' verdicts depend on, too
 
 _YEARS = {"source": pl.String, "year": pl.Int32, "symbol": pl.String, "rows": pl.Int64, "digest": pl.UInt64}
 _SERIES = {
@@ -83,9 +85,11 @@ def store_judged(location: LakeLocation, table: Table, judged: JudgedSeries) -> 
 
 @lru_cache(maxsize=1)
 def rules_in_force() -> str:
-    """Return a digest of the rules: of their code, and of the library that computes digests of rows."""
-    digest = hashlib.sha256(f"{POLICY_VERSION} {pl.__version__}".encode())
-    for file in sorted(resources.files("quantx.core.quality").iterdir(), key=lambda each: each.name):
+    """Return a digest of the rules: of their code, of the calendars, and of the library that computes digests."""
+    digest = hashlib.sha256(f"{POLICY_VERSION} {pl.__version__} {version('exchange_calendars')}".encode())
+    core = resources.files("quantx.core")
+    beside = [core / name for name in _BESIDE_RULES]
+    for file in sorted((*core.joinpath("quality").iterdir(), *beside), key=lambda each: each.name):
         if file.name.endswith(".py"):
             digest.update(file.read_bytes())
     return digest.hexdigest()

@@ -17,11 +17,12 @@ from quantx.core.calendars import calendar
 from quantx.core.symbols import venue_of
 from quantx.core.table import Table
 from quantx.core.tables import FINDINGS, SESSIONS
+from quantx.lake.one_state import one_state
 from quantx.lake.protocol import CommitContext, Tables
 from quantx.pipeline.curating.compaction import MOST_FILES
-from quantx.pipeline.curating.restate import StoredRows, read_stored, restate
+from quantx.pipeline.curating.restate import StoredRows, is_restated, read_stored, restate
 from quantx.pipeline.runtime.context import Context
-from quantx.pipeline.runtime.roles import RoleHolder, committing, take_role
+from quantx.pipeline.runtime.roles import RoleHolder, committing, tables_of, take_role
 
 _AHEAD = timedelta(days=330)  # calendars end a year from today: whole months of them, so that a month has one commit
 
@@ -60,15 +61,22 @@ def _publish(
     rows: Callable[[StoredRows, datetime], pl.DataFrame],
     run_ids: Sequence[str],
 ) -> None:
-    """Restate a table by new rows, under the publisher's role; another process that holds it publishes the same."""
+    """Restate a table by new rows, under the publisher's role; another process that holds it publishes the same.
+
+    The role is not taken where the table has these rows.
+    """
+    stored = read_stored(tables[table.name])
+    if is_restated(table, stored, rows(stored, context.clock.now())):
+        return
 
     def carry_out(holder: RoleHolder | None) -> None:
         if holder is None:
             return
-        stored, now = read_stored(tables[table.name]), context.clock.now()
-        restate(tables, table, stored, rows(stored, now), now, holder, run_ids)
-        for name in (table.name, table.revisions.name):
-            tables[name].fold(CommitContext(by=holder), MOST_FILES)
+        with one_state(tables_of("publisher", tables)):
+            stored, now = read_stored(tables[table.name]), context.clock.now()
+            restate(tables, table, stored, rows(stored, now), now, holder, run_ids)
+            for name in (table.name, table.revisions.name):
+                tables[name].fold(CommitContext(by=holder), MOST_FILES)
 
     committing(lambda: take_role(context.location, tables, context.state, "publisher"), carry_out)
 

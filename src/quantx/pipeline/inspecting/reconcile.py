@@ -36,12 +36,13 @@ from quantx.core.quality.vendor_verdicts import (
 from quantx.core.symbols import venue_of
 from quantx.core.table import Table
 from quantx.core.tables import ACTION_VERDICTS, ACTIONS, AGREEMENTS, BARS_1D, BARS_1D_ADJUSTED, VERDICTS
+from quantx.lake.one_state import one_state
 from quantx.lake.protocol import CommitContext, Tables
 from quantx.pipeline.curating.compaction import MOST_FILES
 from quantx.pipeline.curating.restate import read_stored, restate
 from quantx.pipeline.inspecting.compare_actions import EventDays, compare_vendor_actions, event_days
 from quantx.pipeline.runtime.context import Context
-from quantx.pipeline.runtime.roles import RoleHolder, committing, take_role
+from quantx.pipeline.runtime.roles import RoleHolder, committing, tables_of, take_role
 from quantx.state.findings.port import Findings
 from quantx.state.series.port import SeriesBook
 
@@ -101,10 +102,11 @@ def reconcile(
             return None
         month = None if since is None else since.replace(day=1)
         now, names = context.clock.now(), sorted(chosen)
-        done = _restate(tables, holder, order, names, month, now)
-        days = event_days(state.series, context.providers, now)
-        done = replace(done, events=_restate_events(tables, holder, days, names, month))
-        return replace(done, findings=_note(tables, state.findings, names))
+        with one_state(tables_of("reconciler", tables)):
+            done = _restate(tables, holder, order, names, month, now)
+            days = event_days(state.series, context.providers, now)
+            done = replace(done, events=_restate_events(tables, holder, days, names, month))
+            return replace(done, findings=_note(tables, state.findings, names))
 
     done = committing(partial(take_role, context.location, tables, state, "reconciler"), carry_out)
     if done is not None:

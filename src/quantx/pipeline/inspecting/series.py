@@ -82,8 +82,10 @@ def inspect_series(location: LakeLocation, tables: Tables, findings: Findings, s
         judged = judge_changed(tables, table, before)
         record = judged.record
         gone = before.series.join(record.series, on="symbol", how="anti")["symbol"]
-        about = sorted({*symbols, *judged.series["symbol"], *gone})
-        open_ones = record.violations.filter(pl.col("rule").is_in(_CHECKED), pl.col("symbol").is_in(about))
+        # Without a record all series are judged, and which ones have gone is not known: all findings are compared.
+        about = None if before.series.is_empty() else sorted({*symbols, *judged.series["symbol"], *gone})
+        named = pl.lit(True) if about is None else pl.col("symbol").is_in(about)
+        open_ones = record.violations.filter(pl.col("rule").is_in(_CHECKED), named)
         current = [
             finding
             for (source,), part in open_ones.group_by("source", maintain_order=True)

@@ -8,6 +8,7 @@ import polars as pl
 import structlog
 
 from quantx.core.fact_tables import FILINGS, FUNDAMENTALS, FUNDAMENTALS_FACTS
+from quantx.core.fundamentals.concept_map import ConceptMap
 from quantx.core.quality.fact_findings import SEEN_SCHEMA, fact_findings, number, seen_by
 from quantx.core.quality.rule import Rule
 from quantx.core.quality.statement_rules import (
@@ -35,14 +36,21 @@ _FACTS = ["source", "symbol", "tag", "unit", "end", "value", "revision", "access
 _FILINGS = ["source", "symbol", "form", "report_end", "filed", "accession"]
 
 
-def check_statements(tables: Tables, findings: Findings, symbols: Collection[str] | None = None) -> tuple[int, int]:
+def check_statements(
+    tables: Tables,
+    findings: Findings,
+    symbols: Collection[str] | None = None,
+    *,
+    concepts: ConceptMap | None = None,
+) -> tuple[int, int]:
     """Check the statements (of `symbols`) and bring the findings up to date; return the new and the resolved ones.
 
-    A finding is resolved when a filing or a vendor has corrected the value, and when its rows are gone.
+    `concepts` None: the shipped map. A finding is resolved when a filing or a vendor has corrected the value, and when
+    its rows are gone.
     """
     parts = [pl.DataFrame(schema=SEEN_SCHEMA)]
     for some in _batches(tables, symbols):
-        parts += _check(tables, some)
+        parts += _check(tables, some, concepts or shipped_concepts())
     current = fact_findings(pl.concat(parts), RULES_OF_STATEMENTS)
     new, resolved = findings.restate(RULES_OF_STATEMENTS, None, None, current, "the rule holds now", symbols)
     log.info("statements.checked", findings=len(current), new=new, resolved=resolved)
@@ -64,7 +72,7 @@ def _batches(tables: Tables, symbols: Collection[str] | None) -> Iterator[list[s
         yield names[at : at + _SYMBOLS]
 
 
-def _check(tables: Tables, symbols: Sequence[str]) -> Iterator[pl.DataFrame]:
+def _check(tables: Tables, symbols: Sequence[str], concepts: ConceptMap) -> Iterator[pl.DataFrame]:
     """Yield the violations of each rule."""
 
     def read(name: str, columns: Sequence[str], *where: pl.Expr) -> pl.DataFrame:
@@ -76,7 +84,7 @@ def _check(tables: Tables, symbols: Sequence[str]) -> Iterator[pl.DataFrame]:
     for rule, identity in zip(STATEMENT_RULES, IDENTITIES, strict=True):
         sides = pl.format("{}: {} and {}", "end", number(pl.col(identity.total)), number(identity.right))
         yield seen_by(rule, wide, "end", sides)
-    series = with_neighbours(values, shipped_concepts())
+    series = with_neighbours(values, concepts)
     named = pl.format("{} {} {}: {}", "concept", "period", "end", number(pl.col("value")))
     for rule in VALUE_RULES:
         yield seen_by(rule, series, "end", named)

@@ -11,14 +11,13 @@ import json
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 import polars as pl
 
 from quantx.core.fact_datasets import dataset_of
-from quantx.core.fact_places import find_fact
 from quantx.core.model import Payload
 from quantx.core.prices import PRICES
 from quantx.core.quality import RULES
@@ -136,8 +135,8 @@ def _find(row: dict[str, Any], pages: Sequence[Payload]) -> tuple[Payload, Reply
     elif row["date"] is None:
         return pages[0], None
     elif dataset_of(row["dataset"]) is not None:
-        fact = json.loads(row["row"])
-        places = [_place_of_tag(page.body, row["symbol"], fact) or find_fact(page.body, fact) for page in pages]
+        fact = SoughtFact.of_row(row["symbol"], json.loads(row["row"]))
+        places = [fact.place_in(page.body)[0] for page in pages]
     else:
         values, zone = json.loads(row["row"]), ZoneInfo(venue_of(row["symbol"]).timezone)
         time = datetime.fromisoformat(values["time"]).replace(tzinfo=UTC) if values["time"] else None
@@ -147,17 +146,6 @@ def _find(row: dict[str, Any], pages: Sequence[Payload]) -> tuple[Payload, Reply
         places = [find_row(page.body, sought) for page in pages]
     found = [(page, place) for page, place in zip(pages, places, strict=True) if place is not None]
     return max(found, key=lambda pair: pair[1].agreeing, default=(pages[0], None))
-
-
-def _place_of_tag(body: bytes, symbol: str, fact: dict[str, Any]) -> ReplyPlace | None:
-    """Return the place of a fact with a tag; None where it has none, or lacks what identifies it."""
-    needed = ("taxonomy", "tag", "unit", "end", "value")
-    if any(fact.get(name) is None for name in needed):
-        return None
-    sent: dict[str, Any] = {name: fact[name] for name in (*needed, "start", "accession")}
-    for name in ("start", "end"):
-        sent[name] = sent[name] and date.fromisoformat(sent[name])
-    return SoughtFact(symbol=symbol, **sent).place_in(body)[0]
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,7 @@ def _open(settings: Settings, providers: ProviderOpener, runtime: Runtime) -> tu
 
 
 def _load(modules: Sequence[str]) -> None:
-    """Import modules beside the caller, who imports them again and gets the error where one fails."""
+    """Import modules beside the caller, whose own import of a module that fails raises the error."""
     for name in modules:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)

@@ -19,7 +19,8 @@ import structlog
 from ulid import ULID
 
 from quantx.errors import CommitConflict, ConfigError, Fenced, LakeError, StateError
-from quantx.lake.epochs import STATE_ID, Epoch, create_epoch, forget_epochs, newest_epoch, recorded_versions
+from quantx.lake.epochs import STATE_ID, Epoch, PastEpochs, create_epoch, newest_epoch
+from quantx.lake.one_state import one_state
 from quantx.lake.protocol import CommitContext
 from quantx.lake.store import LakeLocation
 from quantx.pipeline.runtime.lake_ids import LAKE_ID, RESTORING, id_at, restore_ids
@@ -87,11 +88,13 @@ def take_role(location: LakeLocation, tables: Tables, state: State, role: Role) 
         if hold is None:
             yield None
             return
-        epoch, clean = _next_epoch(location, state, role)
-        holder = RoleHolder(hold, epoch, recorded_versions(location, role))
-        if not clean:
-            for name in tables_of(role, tables):
-                tables[name].seal(CommitContext(by=holder))
+        epoch, past = _next_epoch(location, state, role)
+        holder = RoleHolder(hold, epoch, past.versions())
+        if not past.ended:
+            names = tables_of(role, tables)
+            with one_state(names):
+                for name in names:
+                    tables[name].seal(CommitContext(by=holder))
         try:
             yield holder
         except CommitConflict:  # nothing is under way: the commit was refused
@@ -186,19 +189,19 @@ def _take_over(location: LakeLocation, state_id: str) -> None:
             continue
 
 
-def _next_epoch(location: LakeLocation, state: State, role: Role) -> tuple[Epoch, bool]:
-    """Create the next epoch of a role; return it, and whether the one before has ended."""
+def _next_epoch(location: LakeLocation, state: State, role: Role) -> tuple[Epoch, PastEpochs]:
+    """Create the next epoch of a role; return it, and those before."""
     while True:
-        newest, ended = newest_epoch(location, role)
+        past = PastEpochs.of(location, role)
         bound = state.binding()
         if bound is not None and bound.took_over and bound.state_id == id_at(location, STATE_ID):
             state_id = bound.state_id
         else:
             state_id = confirm_lake(location, state)
-        epoch = create_epoch(location, state_id, role, newest + 1)
+        epoch = create_epoch(location, state_id, role, past.newest + 1)
         if epoch is not None:
-            forget_epochs(location, role)
-            return epoch, ended
+            past.forget()
+            return epoch, past
 
 
 def _end(holder: RoleHolder) -> None:

@@ -160,14 +160,4 @@ def folder_of_settings(settings: Settings) -> CacheFolder:
 
 
 def _folder(settings: Settings, lake_url: str) -> CacheFolder:
-    return CacheFolder((settings.cache_dir or user_cache()).expanduser().absolute(), lake_url, int(settings.cache_size))
-
-
-def user_cache() -> Path:
-    """Return the folder of this program's caches by the rules of the platform."""
-    if os.name == "nt":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "quantx" / "cache"
-    if os.uname().sysname == "Darwin":
-        return Path.home() / "Library" / "Caches" / "quantx"
-    named = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(named) if named.startswith("/") else Path.home() / ".cache") / "quantx"
+    return CacheFolder(settings.cache_folder(), lake_url, int(settings.cache_size))

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from quantx.core.fact_places import find_fact
 from quantx.core.fundamentals.newest import RANK
-from quantx.core.reply_places import ReplyPlace
+from quantx.core.sought_facts import SoughtFact
 from quantx.core.symbols import US
 from quantx.errors import ConfigError
 from quantx.reader.arguments import Day, to_date, to_vendor
@@ -24,19 +22,6 @@ from quantx.reader.selection import Selection
 
 if TYPE_CHECKING:
     from quantx.core.fact_datasets import FactDataset
-
-
-@dataclass(frozen=True)
-class SoughtRowOfFact:
-    """A row of a dataset to find in a reply, by its value, days and filing."""
-
-    symbol: str  # of the series
-    row: Mapping[str, Any]
-
-    def place_in(self, body: bytes) -> tuple[ReplyPlace | None, Mapping[str, float] | None, float]:
-        """Return the row's place in a reply and its value as sent; (None, None, 1) if it is not there."""
-        place = find_fact(body, self.row)
-        return (None, None, 1.0) if place is None else (place, {"value": self.row["value"]}, 1.0)
 
 
 class DatasetExplanations(FactRowQueries):
@@ -96,13 +81,11 @@ class DatasetExplanations(FactRowQueries):
 
     def _sent(self, dataset: FactDataset, item: str, row: Mapping[str, Any]) -> FactOperand:
         """Return the row with its place in the vendor's reply; rows of `esg` may come with fundamentals."""
-        sought = {name: None if row[name] is None else str(row[name]) for name in ("start", "end", "filed")}
-        sought |= {"value": row["value"], "accession": row.get("accession")}
         reply = find_reply(
             self._location,
             row["source"],
             row["raw"],
-            SoughtRowOfFact(row[FILER], sought),
+            SoughtFact.of_row(row[FILER], row),
             (dataset.name, "fundamentals"),
         )
         return FactOperand(

@@ -69,7 +69,7 @@ class FiledExplanations(DatasetExplanations, RestatementQueries, ConceptPanels):
             public_at=last["public_at"],
             known_from=last["known_from"],
             row={c: last[c] for c in table.schema} | {"symbol": last["filer"]},
-            operands=self._operands(table, last),
+            operands=self._operands(table, last, PointInTime(as_of=moment.as_of)),
             declaration=_declaration(last.get("concept")),
             versions=self._versions(table, of_source),
             revisions=self._replaced(table, last),
@@ -85,7 +85,7 @@ class FiledExplanations(DatasetExplanations, RestatementQueries, ConceptPanels):
         concept = self._concept_fields([field])[field]
         return (pl.col("concept") == concept.concept) & (pl.col("period") == concept.period)
 
-    def _operands(self, table: Table, row: Mapping[str, Any]) -> list[FactOperand]:
+    def _operands(self, table: Table, row: Mapping[str, Any], moment: PointInTime) -> list[FactOperand]:
         """Return the facts that a row is made of, each with its reply; a fact is made of itself."""
         if table is FUNDAMENTALS_FACTS:
             return [self._operand({"sign": 1} | dict(row), row)]
@@ -95,7 +95,7 @@ class FiledExplanations(DatasetExplanations, RestatementQueries, ConceptPanels):
         parts = json.loads(given) if given else [{"sign": 1} | dict(row)]
         of_filer = Selection.of([row["filer"]], row["source"])
         accessions = pl.col("accession").is_in(list({each["accession"] for each in parts if each["accession"]}))
-        facts = self._known(FUNDAMENTALS_FACTS, of_filer.filtered(accessions), NOW).to_dicts()
+        facts = self._known(FUNDAMENTALS_FACTS, of_filer.filtered(accessions), moment).to_dicts()
         return [self._operand(each, _fact_of(each, facts, row["unit"])) for each in parts]
 
     def _operand(self, part: Mapping[str, Any], fact: Mapping[str, Any] | None) -> FactOperand:
@@ -103,8 +103,7 @@ class FiledExplanations(DatasetExplanations, RestatementQueries, ConceptPanels):
         known: Mapping[str, Any] = fact or {}
         reply = None
         if fact is not None:
-            names = ("taxonomy", "tag", "unit", "start", "end", "value", "accession")
-            sought = SoughtFact(symbol=fact.get("filer") or fact["symbol"], **{name: fact[name] for name in names})
+            sought = SoughtFact.of_row(fact.get("filer") or fact["symbol"], fact)
             reply = find_reply(self._location, fact["source"], fact["raw"], sought, _DATASETS)
         return FactOperand(
             sign=part["sign"],
