@@ -245,6 +245,18 @@ def test_a_wrong_file_is_refused_with_the_reason(text: str, message: str, settin
         load_settings()
 
 
+@pytest.mark.parametrize("contact", ["ü@example.org", "me", "me@example.org\nX-Other: 1"])
+def test_a_contact_that_no_request_can_send_is_refused(contact: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QUANTX_CONTACT", contact)
+    with pytest.raises(ConfigError, match="use an e-mail address or a URL"):
+        load_settings()
+
+
+def test_a_blank_contact_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QUANTX_CONTACT", "  ")
+    assert (load_settings().contact, load_settings().sec.contact) == (None, None)
+
+
 # ------------------------------------------------------------------------------- the earlier form of the settings file
 
 EARLIER = """
@@ -560,9 +572,10 @@ def test_a_wrong_section_is_refused(text: str, message: str, settings_file: Any)
 
 def test_every_flat_name_leads_to_a_vendors_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, (source, field) in FLAT_NAMES.items():
-        monkeypatch.setenv(f"QUANTX_{name.upper()}", "5/s")
+        value = "me@example.org" if field == "contact" else "5/s"
+        monkeypatch.setenv(f"QUANTX_{name.upper()}", value)
         assert getattr(getattr(load_settings(), source), field) == getattr(load_settings(), name)
-        assert load_settings().redacted()[name] in ("5/s", "**********")
+        assert load_settings().redacted()[name] in (value, "**********")
 
 
 def test_an_attribute_that_is_no_setting_is_an_error() -> None:

@@ -125,6 +125,11 @@ def test_unknown_names_are_errors_with_the_next_step(installed: Installation) ->
     for symbols, part in (("CCC", "CIK0000320193"), ("0700.HK", "no American symbol")):
         ran = installed.run("fundamentals", "update", "--symbols", symbols)
         assert (ran.code, part in ran.err) == (2, True), ran.err
+    ran = installed.run("fundamentals", "update", "--symbols", ",".join(f"ZZ{n}" for n in range(1000, 3000)))
+    assert "ZZ1009 and 1,990 more;" in ran.err
+    assert len(ran.err) < 500
+    link = ("fundamentals", "link", "AAA", "CIK9000000003", "--until", "2999-01-01", "--reason", "x")
+    assert "is not before today" in installed.run(*link).err
     ran = installed.run("fundamentals", "update", "--symbols", "CIK0000000009")
     assert (ran.code, "has no filer CIK0000000009" in ran.err) == (1, True), ran.err
 

@@ -25,7 +25,7 @@ from quantx.settings.concepts import OWN_CONCEPTS
 from quantx.settings.redaction import without_secrets
 from quantx.settings.sources import DotEnvSource, FileSource, VariableSource, export_library_variables
 from quantx.settings.user_cache import user_cache
-from quantx.settings.vendors import FLAT_NAMES, VENDOR_SETTINGS, Vendors, flat_name, nested, source_of
+from quantx.settings.vendors import FLAT_NAMES, VENDOR_SETTINGS, Vendors, checked_contact, flat_name, nested, source_of
 
 DECLARATION = Path("config/universes.yaml")
 TIMEFRAMES, MARKETS = ("1d", "1m"), ("us", "hk", "jp", "eu", "any")
@@ -300,6 +300,11 @@ class Settings(Vendors, BaseSettings):
         url = f"az://{container}" if bucket is None else f"s3://{bucket}/{prefix}".rstrip("/")
         object.__setattr__(self, "lake_url", url)  # frozen, but still under construction
         return self
+
+    @field_validator("contact")
+    @classmethod
+    def _check_contact(cls, value: str | None) -> str | None:
+        return checked_contact(value)
 
     @model_validator(mode="after")
     def _contact_of_sec(self) -> Self:

@@ -14,6 +14,14 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 from quantx.settings.quotas import parse_quota
 
 
+def checked_contact(value: str | None) -> str | None:
+    """Return a contact without blanks around it, None for a blank one; ValueError where a header can't have it."""
+    value = (value or "").strip()
+    if value and not (value.isascii() and value.isprintable() and ("@" in value or "://" in value)):
+        raise ValueError("use an e-mail address or a URL, in ASCII letters and on one line")
+    return value or None
+
+
 class VendorSettings(BaseModel):
     """The settings that every vendor has. Descriptions may use `{title}` and `{default_quota}`."""
 
@@ -121,6 +129,11 @@ class SecSettings(VendorSettings):
     contact: str | None = Field(
         default=None, description="an e-mail address or a URL that the SEC gets; by default the setting `contact`"
     )
+
+    @field_validator("contact")
+    @classmethod
+    def _check_contact(cls, value: str | None) -> str | None:
+        return checked_contact(value)
 
 
 class Vendors(BaseModel):

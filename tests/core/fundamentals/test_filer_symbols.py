@@ -130,3 +130,9 @@ def test_a_reply_is_complete_up_to_the_last_day_that_has_ended_in_new_york() -> 
     covered = coverage_of_filings(Window(date(2026, 11, 27), date(2026, 11, 27)), datetime(2026, 11, 5, 12, tzinfo=UTC))
     assert covered.covered is None
     assert covered.asked_through == date(2026, 11, 4)
+
+
+def test_two_filers_can_not_have_a_symbol_until_the_same_day() -> None:
+    linked = link(observe_list([], {"MRVL": NEW}, LAST), "MRVL", OLD, date(2021, 4, 20), "declared: a")
+    with pytest.raises(ConfigError, match=f"{OLD} had the symbol MRVL on 2021-04-20: declared: a; give another"):
+        link(linked, "MRVL", "CIK0000000007", date(2021, 4, 20), "declared: b")

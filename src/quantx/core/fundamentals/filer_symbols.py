@@ -80,6 +80,10 @@ def link(known: Sequence[FilerSymbol], symbol: str, filer: str, until: date, evi
             continue
         if each.filer == filer:
             raise ConfigError(f"{filer} has the symbol {symbol} still; name the filer that had it before")
+        if each.last == until:
+            raise ConfigError(
+                f"{each.filer} had the symbol {symbol} on {until}: {each.evidence}; give another last day"
+            )
         if each.last is not None and each.last <= until:
             after.append(each)
         elif each.first is None or each.first <= until + _DAY or each.first in linked:

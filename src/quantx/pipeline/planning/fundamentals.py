@@ -31,6 +31,7 @@ NOT_PLANNED = "fundamentals_not_planned"  # declared in core/quality/operational
 DATASET, TIMEFRAME = "fundamentals", "filing"
 FILERS_FILE = "meta/sec/filers.json"  # the filers of each symbol, for planning, which reads no tables
 _STALE = timedelta(days=30)
+_SHOWN = 10  # symbols that a message names
 
 
 def filers_in_scope(context: Context, scope: Scope) -> list[str]:
@@ -54,11 +55,16 @@ def filers_in_scope(context: Context, scope: Scope) -> list[str]:
 def _why_unknown(symbols: Sequence[str]) -> str:
     foreign = [symbol for symbol in symbols if market_of(symbol) != US.market]
     if foreign:
-        return f"{', '.join(foreign)}: no American symbol; the SEC's filers have American securities"
+        return f"{_named(foreign)}: no American symbol; the SEC's filers have American securities"
     return (
-        f"the SEC's list of tickers has no {', '.join(symbols)}; name the filer by its CIK, as in CIK0000320193"
+        f"the SEC's list of tickers has no {_named(symbols)}; name the filer by its CIK, as in CIK0000320193"
         " (https://www.sec.gov/edgar/searchedgar/companysearch), and link it: `quantx fundamentals link --help`"
     )
+
+
+def _named(symbols: Sequence[str]) -> str:
+    more = f" and {len(symbols) - _SHOWN:,} more" if len(symbols) > _SHOWN else ""
+    return ", ".join(symbols[:_SHOWN]) + more
 
 
 def recorded_filers(location: LakeLocation) -> Mapping[str, Sequence[str]]:

@@ -88,6 +88,8 @@ def link_filer(context: Context, tables: Tables, symbol: str, filer: str, until:
     symbol, filer = parse_symbol(symbol), filer.strip().upper()
     if not is_filer(filer):
         raise ConfigError(f"{filer[:40]!a} is no filer; write it as in CIK0001058057")
+    if until >= (today := context.clock.now().date()):
+        raise ConfigError(f"the last day {until} is not before today ({today}); give the last day of the predecessor")
     if not reason.strip():
         raise ConfigError("the reason is empty; give the reason for the record")
     _restate(context, tables, lambda known: link(known, symbol, filer, until, f"{DECLARED}: {reason} ({by})"))
