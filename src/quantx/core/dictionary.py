@@ -166,7 +166,7 @@ NULLABLE: Mapping[str, frozenset[str]] = {
     "findings": frozenset({"source", "dataset", "first_day", "last_day", "facts", "by", "reason"}),
     "filer_symbols": frozenset({"symbol_from", "symbol_to"}),
     "fundamentals_facts": frozenset({"cik", "start", "form", "fy", "fp", "revision"}),
-    "fundamentals": frozenset({"cik", "start", "value", "unit", "tag", "reason", "operands", "accession"}),
+    "fundamentals": frozenset({"cik", "start", "value", "unit", "tag", "origin", "reason", "operands", "accession"}),
     "filings": frozenset({"cik", "items", "report_end", "description", "url"}),
     "filers": frozenset({"cik", "name", "kind", "sic", "industry", "sector", "fiscal_year_end", "tickers"}),
     "esg_facts": frozenset({"cik", "start", "form", "accession"}),

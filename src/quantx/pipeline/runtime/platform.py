@@ -77,7 +77,10 @@ def _open(settings: Settings, providers: ProviderOpener, runtime: Runtime) -> tu
 
 
 def _load(modules: Sequence[str]) -> None:
-    """Import modules beside the caller, whose own import of a module that fails raises the error."""
+    """Import modules beside the caller, whose own import of a module that fails raises the error.
+
+    A process that ends meanwhile lets no module register work for its end, which is a RuntimeError.
+    """
     for name in modules:
-        with contextlib.suppress(ImportError):
+        with contextlib.suppress(ImportError, RuntimeError):
             importlib.import_module(name)
