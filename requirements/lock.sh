@@ -13,7 +13,7 @@ pin() {  # pin <to> <what>...
         --no-emit-index-url --no-emit-find-links --output-file "requirements/$to" "$@"
 }
 
-pin run.txt pyproject.toml requirements/build.in --extra local "$@"
+pin run.txt pyproject.toml requirements/build.in --extra local --extra ml "$@"
 pin dev.txt pyproject.toml requirements/build.in --extra dev --constraint requirements/run.txt "$@"
 pin azure.txt pyproject.toml --extra pipeline --extra azure --constraint requirements/dev.txt "$@"
 pin read.txt pyproject.toml requirements/build.in --constraint requirements/run.txt "$@"

@@ -21,9 +21,8 @@ from quantx.lake.protocol import CommitContext
 from quantx.lake.replay import parse_entry, read_log
 from quantx.lake.store import LakeLocation, open_location
 from quantx.lake.table import LakeTable
-from quantx.lake.table_reader import table_path
 
-PATH = table_path(BARS_1D.name)
+PATH = BARS_1D.path
 LOG = f"{PATH}/_delta_log"
 LAST = 6  # the newest version; the checkpoint is of version 4
 FOREIGN = re.compile(r"kernel|arrow|parquet error|os error|unknown>|traceback|polars|python|rust", re.IGNORECASE)

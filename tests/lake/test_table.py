@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -155,7 +155,7 @@ def test_nulls_are_kept(location: LakeLocation) -> None:
 
 def test_a_column_that_was_declared_later_is_null_until_it_is_written(location: LakeLocation) -> None:
     columns = {c: t for c, t in QUARANTINE.schema.items() if c not in ("policy", "sent", "passed")}
-    earlier = Table("quarantine", columns, partitions=QUARANTINE.partitions, key=QUARANTINE.key, sort=QUARANTINE.sort)
+    earlier = replace(QUARANTINE, schema=columns)
     row = {"source": "yahoo", "dataset": "bars_1d", "symbol": "A", "rules": "payload_readable", "row": "<html>"}
     LakeTable(location, earlier).commit(ctx(1), pl.DataFrame([row | {"known_from": KNOWN}], schema=columns))
     table = LakeTable(location, QUARANTINE)

@@ -33,6 +33,7 @@ class Table:
     relative_tolerance: Mapping[str, float] = field(default_factory=dict)
     rows_per_file: int | None = None  # target; more rows of one partition become several files, split by symbol
     null_is_unknown: bool = True  # a null in an incoming row keeps the stored value; if false, null is a value
+    zone: str = "curated"  # the folder of the lake that has it; "" for the lake itself
 
     @cached_property
     def revisions(self) -> Table:
@@ -43,7 +44,17 @@ class Table:
             partitions=tuple(p for p in self.partitions if p not in ("year", "month")),
             key=(*self.key, "known_from"),
             sort=self.sort,
+            zone=self.zone,
         )
+
+    @property
+    def path(self) -> str:
+        """Return the path of the table in the lake.
+
+        >>> Table("bars_1d", {}, partitions=(), key=(), sort=()).path
+        'curated/bars_1d'
+        """
+        return f"{self.zone}/{self.name}".lstrip("/")
 
     @property
     def day(self) -> str | None:

@@ -131,6 +131,7 @@ QUARANTINE = Table(
     partitions=("source",),
     key=("source", "dataset", "symbol", "date", "rules", "row"),
     sort=("symbol", "date"),
+    zone="",
 )
 
 # Manual decisions about rejected rows. A decision is about a row as quoted, whichever rules it breaks.

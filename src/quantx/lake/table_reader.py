@@ -28,7 +28,7 @@ class TableReader:
     def __init__(self, location: LakeLocation, table: Table) -> None:
         self.table = table
         self._location = location
-        self._path = table_path(table.name)
+        self._path = table.path
         self._delta: DeltaTable | None = None
         self._opened_with: dict[str, str] = {}  # options of the handle, with a token that expires
         self._refreshed = _NEVER  # when the log was listed last
@@ -267,8 +267,3 @@ class _WithoutSizes:
 
     def get_add_file_sizes(self) -> dict[str, int]:
         return {}
-
-
-def table_path(name: str) -> str:
-    """Return the path of a table in the lake."""
-    return name if name == "quarantine" else f"curated/{name}"

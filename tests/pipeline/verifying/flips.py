@@ -15,7 +15,6 @@ from quantx.lake.mend import write_checkpoint
 from quantx.lake.protocol import CommitContext
 from quantx.lake.store import open_location
 from quantx.lake.table import open_tables
-from quantx.lake.table_reader import table_path
 from quantx.pipeline.curating.derive import derived_tables
 from quantx.pipeline.runtime.platform import Platform
 from quantx.pipeline.runtime.threads import Threads
@@ -136,7 +135,7 @@ def make_lake(desk: Any, folder: Path) -> SmallLake:
     for table in derived_tables():
         if platform.tables[table.name].version() is not None:
             platform.tables[table.name].fold(CommitContext(), most_files=1)
-            write_checkpoint(platform.location, table_path(table.name))
+            write_checkpoint(platform.location, table.path)
     desk.clock.goes_to(desk.clock.at.date().replace(day=17))
     desk.work(desk.daily("AAA", "BBB", "CCC", lookback=9))
     return SmallLake(platform, folder)

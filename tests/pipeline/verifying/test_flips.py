@@ -14,7 +14,6 @@ import pytest
 from quantx.core.tables import BARS_1D
 from quantx.lake.diagnosis import file_damage
 from quantx.lake.replay import read_log
-from quantx.lake.table_reader import table_path
 from quantx.state.database import Database
 
 from .flips import KINDS, SmallLake, broken_promises, make_lake, repaired, with_flipped_bit
@@ -50,7 +49,7 @@ def test_a_flipped_bit_is_found_and_mended(lake: SmallLake, seed: int) -> None:
 
 def test_a_verification_without_digests_would_miss_flipped_bits(lake: SmallLake) -> None:
     """The checksums of pages and the statistics show many, but not all in the headers of pages and in the footer."""
-    location, path = lake.damaged(lambda folder: None).location, table_path(BARS_1D.name)
+    location, path = lake.damaged(lambda folder: None).location, BARS_1D.path
     log = read_log(location, path)
     assert log is not None
     file = log.state.live_files()[0]

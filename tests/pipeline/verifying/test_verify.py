@@ -19,7 +19,6 @@ from quantx.lake.protocol import CommitContext
 from quantx.lake.raw import list_raw
 from quantx.lake.replay import read_log
 from quantx.lake.table import LakeTable, open_tables
-from quantx.lake.table_reader import table_path
 from quantx.pipeline.curating.derive import derived_tables
 from quantx.pipeline.verifying.damage import Verified
 from quantx.pipeline.verifying.portions import PERIOD, record, verify_portion
@@ -29,7 +28,7 @@ from quantx.pipeline.wiring import repairing, reprocessor_of, verifier_of
 from ..conftest import Dies
 from .flips import flipped, repaired, verified
 
-PATH = table_path(BARS_1D.name)
+PATH = BARS_1D.path
 
 
 @pytest.fixture
@@ -46,8 +45,8 @@ def folder(desk: Any) -> Path:
 
 
 def files(desk: Any, name: str = BARS_1D.name) -> list[str]:
-    log = read_log(desk.platform.location, table_path(name))
-    return [f"{table_path(name)}/{file.path}" for file in log.state.live_files()] if log else []
+    log = read_log(desk.platform.location, TABLES[name].path)
+    return [f"{TABLES[name].path}/{file.path}" for file in log.state.live_files()] if log else []
 
 
 def contents(desk: Any) -> dict[str, Any]:
@@ -158,7 +157,7 @@ def test_what_is_in_no_reply_must_come_from_a_backup(worked: Any) -> None:
         "one flipped bit was set back; its SHA-256 proves it"
     ]
     location.put(path, location.get(path)[:-9])
-    location.put(f"{table_path(members.name)}/{entry_path(0)}", b"{}")
+    location.put(f"{members.path}/{entry_path(0)}", b"{}")
     found = repaired(worked.platform)
     assert len(found.left) == len(found.damages) == 2
     assert all("from a backup" in repair.what for repair in found.repairs)
@@ -286,8 +285,8 @@ def test_a_sample_reads_all_logs_and_some_files(worked: Any) -> None:
     import random
 
     found = verifier_of(worked.platform).verify(0.01, random.Random(1))
-    tables = sum(read_log(worked.platform.location, table_path(name)) is not None for name in TABLES)
-    logs = sum(len(worked.platform.location.paths(f"{table_path(name)}/_delta_log")) for name in TABLES)
+    tables = sum(read_log(worked.platform.location, TABLES[name].path) is not None for name in TABLES)
+    logs = sum(len(worked.platform.location.paths(f"{TABLES[name].path}/_delta_log")) for name in TABLES)
     assert found.objects == logs + tables + 1  # a file of each table, and a raw object
 
 

@@ -19,7 +19,6 @@ from quantx.errors import DamagedObject
 from quantx.lake.diagnosis import data_files
 from quantx.lake.replay import read_log
 from quantx.lake.store import LakeLocation
-from quantx.lake.table_reader import table_path
 from quantx.pipeline.runtime.context import Context
 from quantx.pipeline.verifying.damage import Verified
 from quantx.pipeline.verifying.doubled_keys import overlapping
@@ -118,10 +117,10 @@ def _raws(verifier: Verifier, after: str) -> Iterator[str]:
 
 
 def _files(verifier: Verifier, name: str, after: str) -> Iterator[str]:
-    found = read_log(verifier.location, table_path(name)) if after else verifier.log(name)
+    found = read_log(verifier.location, TABLES[name].path) if after else verifier.log(name)
     if found is None:
         return
-    files = data_files(verifier.location, table_path(name), found)
+    files = data_files(verifier.location, TABLES[name].path, found)
     beside = {group[0].path: group for group in overlapping([f for f in files if f.live], TABLES[name])}
     for file in verifier.files(name, [file for file in files if file.path > after]):
         if file.path in beside:

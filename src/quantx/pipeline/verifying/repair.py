@@ -24,7 +24,6 @@ from quantx.lake.mend import mend_log, remove_files, restart_log, set_aside
 from quantx.lake.protocol import CommitContext
 from quantx.lake.raw import list_raw, parse_raw_path
 from quantx.lake.replay import ASIDE, DataFile, read_log
-from quantx.lake.table_reader import table_path
 from quantx.pipeline.curating.derive import curated_tables
 from quantx.pipeline.reprocessing.inventory import Inventory, take_inventory
 from quantx.pipeline.reprocessing.reprocess import Reprocessor
@@ -104,7 +103,7 @@ class Repairer:
         log.warning("repair.done" if done else "repair.failed", path=path, what=what)
 
     def _repair_log(self, name: str, damages: Sequence[Damage]) -> None:
-        path = table_path(name)
+        path = self._tables[name].path
         done = mend_log(self._location, path)
         left = [damage for damage in damages if damage.path not in done]
         for damage in damages:
@@ -143,22 +142,24 @@ class Repairer:
                 drop.append((damage.table, file))
         for name, file in drop:
             if (file.partition.get("source") or "") in left:
-                self._note(f"{table_path(name)}/{file.path}", False, "restore the other files of this vendor first")
+                self._note(
+                    f"{self._tables[name].path}/{file.path}", False, "restore the other files of this vendor first"
+                )
         self._drop([(name, file) for name, file in drop if (file.partition.get("source") or "") not in left])
 
     def _live_file(self, damage: Damage) -> DataFile | None:
-        found = read_log(self._location, table_path(damage.table))
+        found = read_log(self._location, self._tables[damage.table].path)
         files = found.state.live_files() if found else []
-        return next((f for f in files if f"{table_path(damage.table)}/{f.path}" == damage.path), None)
+        return next((f for f in files if f"{self._tables[damage.table].path}/{f.path}" == damage.path), None)
 
     def _drop(self, drop: Sequence[tuple[str, DataFile]]) -> None:
         for name, file in drop:
-            path = f"{table_path(name)}/{file.path}"
+            path = f"{self._tables[name].path}/{file.path}"
             self._affected[file.partition.get("source") or ""] |= self._symbols(path, file)
         if drop:
             self._record_work()
         for name in sorted({name for name, _ in drop}):
-            path, files = table_path(name), [file for each, file in drop if each == name]
+            path, files = self._tables[name].path, [file for each, file in drop if each == name]
             found = read_log(self._location, path)
             assert found is not None
             remove_files(self._location, path, self._tables[name], found, files, self._context)
@@ -203,7 +204,7 @@ class Repairer:
         if damage.table not in COMPARED:
             self._note(damage.path, False, _BACKUP)
             return
-        path = table_path(damage.table)
+        path = self._tables[damage.table].path
         found = read_log(self._location, path)
         assert found is not None
         remove_files(self._location, path, self._tables[damage.table], found, [file], self._context)
@@ -256,7 +257,7 @@ class Repairer:
 
         The raw zone then decides which value it has.
         """
-        stored, declared, path = self._reprocessor.curator.tables[name], self._tables[name], table_path(name)
+        stored, declared, path = self._reprocessor.curator.tables[name], self._tables[name], self._tables[name].path
         found = read_log(self._location, path)
         keys = doubled_keys(self._location, path, declared, found.state.live_files() if found else [])
         if keys.is_empty():
@@ -296,7 +297,7 @@ class Repairer:
             curated = table.name in {each.name for each in curated_tables()}  # others have rows of earlier rules, too
             if came < expected and curated:
                 what += "; restore the others from a backup"
-            self._note(f"{table_path(table.name)}/{file.path}", came >= expected or not curated, what)
+            self._note(f"{table.path}/{file.path}", came >= expected or not curated, what)
 
     def _rows_beside(self, table: Table, file: DataFile) -> int:
         """Return how many rows a table has in the partition of a file, between its symbols and days."""

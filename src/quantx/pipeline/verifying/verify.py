@@ -23,7 +23,6 @@ from quantx.lake.log import entry_path
 from quantx.lake.raw import list_raw, parse_raw_path, raw_damage
 from quantx.lake.replay import DataFile, TableLog, read_log
 from quantx.lake.store import LakeLocation
-from quantx.lake.table_reader import table_path
 from quantx.pipeline.runtime.roles import COMMITTING
 from quantx.pipeline.verifying.damage import WORK, Damage, Verified
 from quantx.pipeline.verifying.doubled_keys import doubled_keys
@@ -59,7 +58,7 @@ class Verifier:
         raws = _sample(self.raw_paths(), share, rng)
         logs = {name: self.log(name) for name in self.tables}
         files = {
-            name: _sample(data_files(self.location, table_path(name), log), share, rng)
+            name: _sample(data_files(self.location, self.tables[name].path, log), share, rng)
             for name, log in logs.items()
             if log is not None
         }
@@ -85,7 +84,7 @@ class Verifier:
 
     def log(self, name: str) -> TableLog | None:
         """Check the log of a table; return it, None where the table does not exist."""
-        path = table_path(name)
+        path = self.tables[name].path
         recorded = self._recorded_version(path)  # before the log: others commit meanwhile
         log = read_log(self.location, path)
         if log is None:
@@ -116,7 +115,7 @@ class Verifier:
 
     def files(self, name: str, files: Sequence[DataFile]) -> Iterator[DataFile]:
         """Check data files of a table; yield each after its check."""
-        path, table = table_path(name), self.tables[name]
+        path, table = self.tables[name].path, self.tables[name]
         for file, (problem, proven) in _in_parallel(lambda f: file_damage(self.location, path, table, f), files):
             self._count(f"{path}/{file.path}", file.size, proven, problem)
             if problem is not None and self._is_still(path, file):
@@ -144,7 +143,7 @@ class Verifier:
 
     def doubled(self, name: str, files: Sequence[DataFile], *, whole: bool = False) -> None:
         """Check whether rows of these files, which may be the whole table, have the same key."""
-        path, table = table_path(name), self.tables[name]
+        path, table = self.tables[name].path, self.tables[name]
         keys = doubled_keys(self.location, path, table, files)
         if keys.is_empty():
             self.found.intact += [path] if whole else []
@@ -193,9 +192,9 @@ class Verifier:
             if "raw" not in table.schema:
                 continue
             day = table.day
-            log = read_log(self.location, table_path(name))
+            log = read_log(self.location, self.tables[name].path)
             for file in log.state.live_files() if log else ():
-                rows = self._columns(table_path(name), file, ["raw", "symbol", *([day] if day else [])])
+                rows = self._columns(self.tables[name].path, file, ["raw", "symbol", *([day] if day else [])])
                 if rows is None:
                     continue
                 days = pl.col(day) if day else pl.lit(None, pl.Date)

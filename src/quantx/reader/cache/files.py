@@ -12,7 +12,6 @@ import polars as pl
 from quantx.core.table import Table
 from quantx.lake.files import TableFiles
 from quantx.lake.store import LakeLocation
-from quantx.lake.table_reader import table_path
 from quantx.lake.table_version import LiveFile
 from quantx.reader.cache.assemble import ChosenFile
 from quantx.reader.cache.background import BackgroundCopies
@@ -141,7 +140,7 @@ class DecodedFiles:
         return decoded
 
     def _encoded(self, table: Table, live: LiveFile) -> bytes:
-        files = TableFiles(self._location, table_path(table.name), table)
+        files = TableFiles(self._location, table.path, table)
         rows = files.decoded(live.path, live.size)
         stored = [pl.col(c).cast(t) for c, t in table.schema.items() if c in rows.columns and c not in table.partitions]
         return encode(rows.select(stored), table, live)

@@ -1,0 +1,1 @@
+"""Features: declared, versioned functions of curated data. Pure: no I/O, no clock."""

@@ -1,0 +1,8 @@
+"""The registry of feature sets. A new feature is one entry in its set; a new set is one line here."""
+
+from __future__ import annotations
+
+from quantx.core.features.feature import FeatureSet
+from quantx.core.features.technical import TECHNICAL
+
+SETS: dict[str, FeatureSet] = {each.name: each for each in (TECHNICAL,)}

@@ -1,0 +1,1 @@
+"""Features: built from the curated tables, and stored."""

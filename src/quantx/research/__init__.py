@@ -1,0 +1,1 @@
+"""Studies: datasets without look-ahead, training, evaluation and batch inference."""
