@@ -84,7 +84,7 @@ def _values(bars: pl.DataFrame, features: Sequence[Feature]) -> pl.DataFrame:
     """Run each kernel once over each symbol's rows; return the features beside the factors, in the kernels' units."""
     kernels: dict[Kernel, str] = {each.kernel: f"kernel {n}" for n, each in enumerate(features)}
     lists = bars.lazy().group_by("symbol", maintain_order=True).agg(k().alias(name) for k, name in kernels.items())
-    results = lists.drop("symbol").explode(pl.all()).collect()
+    results = lists.drop("symbol").explode(list(kernels.values())).collect()
     return bars.with_columns(results.get_columns()).select(
         "split_factor",
         "total_factor",

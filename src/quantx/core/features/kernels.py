@@ -34,7 +34,7 @@ def talib(function: str, *inputs: str, **parameters: float) -> Talib:
 
 
 @dataclass(frozen=True)
-class Rows:
+class Rolling:
     """An expression of Polars over columns of bars, with a number of rows."""
 
     formula: Callable[[int], pl.Expr]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from quantx.core.features.feature import Basis, CarriedMemory, Feature, Memory, Output, RowMemory, Unit
-from quantx.core.features.kernels import Rows, Talib
+from quantx.core.features.kernels import Rolling, Talib
 
 RECURSIVE = RowMemory(400)  # Wilder's means of 14 rows, EMAs up to 26 rows: the start weighs less than 1e-9 after 400
 
 
 def indicator(
     name: str,
-    kernel: Rows | Talib,
+    kernel: Rolling | Talib,
     formula: str,
     *,
     memory: Memory,

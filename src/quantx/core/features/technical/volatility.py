@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from quantx.core.features.feature import Feature, RowMemory
-from quantx.core.features.kernels import Rows, garman_klass, log_return_std, parkinson, talib
+from quantx.core.features.kernels import Rolling, garman_klass, log_return_std, parkinson, talib
 from quantx.core.features.technical.indicator import RECURSIVE, indicator
 
 _BARS = ("high", "low", "close")
@@ -24,7 +24,9 @@ def _width(bands: pl.Expr) -> pl.Expr:
 
 def _volatility(rows: int) -> Feature:
     formula = f"standard deviation of {rows} log returns, dividends included"
-    return indicator(f"volatility_{rows}", Rows(log_return_std, ("close",), rows), formula, memory=RowMemory(rows + 60))
+    return indicator(
+        f"volatility_{rows}", Rolling(log_return_std, ("close",), rows), formula, memory=RowMemory(rows + 60)
+    )
 
 
 VOLATILITY = (
@@ -72,14 +74,14 @@ VOLATILITY = (
     *(_volatility(rows) for rows in (21, 63, 252)),
     indicator(
         "parkinson_21",
-        Rows(parkinson, ("high", "low"), 21),
+        Rolling(parkinson, ("high", "low"), 21),
         "√(mean of ln(high / low)² of 21 rows / (4 ln 2))",
         source="M. Parkinson, The extreme value method for estimating the variance of the rate of return, 1980",
         memory=RowMemory(80),
     ),
     indicator(
         "garman_klass_21",
-        Rows(garman_klass, ("open", *_BARS), 21),
+        Rolling(garman_klass, ("open", *_BARS), 21),
         "√(mean of ½ ln(high / low)² − (2 ln 2 − 1) ln(close / open)² of 21 rows)",
         source="M. Garman, M. Klass, On the estimation of security price volatilities from historical data, 1980",
         memory=RowMemory(80),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from quantx.core.features.feature import CarriedMemory, RowMemory
-from quantx.core.features.kernels import Rows, dollar_volume, money_flow, talib, volume_ratio
+from quantx.core.features.kernels import Rolling, dollar_volume, money_flow, talib, volume_ratio
 from quantx.core.features.technical.indicator import RECURSIVE, indicator
 
 _BARS = ("high", "low", "close", "volume")
@@ -35,7 +35,7 @@ VOLUME = (
     ),
     indicator(
         "chaikin_money_flow_20",
-        Rows(money_flow, _BARS, 20),
+        Rolling(money_flow, _BARS, 20),
         "Σ volume · ((close − low) − (high − close)) / (high − low) of 20 rows / Σ volume",
         source="M. Chaikin; as StockCharts and LEAN compute it",
         memory=RowMemory(80),
@@ -50,19 +50,19 @@ VOLUME = (
     ),
     indicator(
         "volume_ratio_20",
-        Rows(volume_ratio, ("volume",), 20),
+        Rolling(volume_ratio, ("volume",), 20),
         "volume / mean of 20 volumes",
         memory=RowMemory(80),
     ),
     indicator(
         "volume_ratio_60",
-        Rows(volume_ratio, ("volume",), 60),
+        Rolling(volume_ratio, ("volume",), 60),
         "volume / mean of 60 volumes",
         memory=RowMemory(120),
     ),
     indicator(
         "dollar_volume_21",
-        Rows(dollar_volume, ("close", "volume"), 21),
+        Rolling(dollar_volume, ("close", "volume"), 21),
         "mean of close · volume of 21 rows, in the currency of the price",
         memory=RowMemory(80),
         basis="split",
