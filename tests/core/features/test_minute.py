@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 
 import polars as pl
 import pytest
@@ -57,7 +58,7 @@ def test_values_of_a_small_session() -> None:
 def test_values_of_windows_at_their_first_row() -> None:
     closes = [100.0 + n for n in range(31)]
     bars = minutes(DAY, closes, [float(n + 1) for n in range(31)])
-    squares = [math.log(after / before) ** 2 for before, after in zip(closes, closes[1:], strict=False)]
+    squares = [math.log(after / before) ** 2 for before, after in pairwise(closes)]
     found = values(bars, "realized_volatility_30")
     assert found[:30] == [None] * 30
     assert found[30] == pytest.approx(math.sqrt(sum(squares)))
