@@ -10,20 +10,22 @@ import polars as pl
 from quantx.core.features.feature import BARS, Basis, Feature, Kernel
 
 PRICES = ("open", "high", "low", "close", "vwap")
+INDEX = ("symbol", "date", "time")  # of a row; daily bars have no time
 _FACTOR: dict[Basis, str | None] = {"traded": None, "split": "split_factor", "total": "total_factor"}
 _PORTION = 400_000  # rows that are computed at once: it bounds the memory of intermediate results
 
 
 def compute(features: Sequence[Feature], bars: pl.DataFrame) -> pl.DataFrame:
-    """Return symbol, date and a column per feature, a row per bar, sorted by symbol and date.
+    """Return symbol, date (minutes: and time) and a column per feature, a row per bar, in the order of the bars.
 
     `bars` has symbol, date, open, high, low, close and volume as traded (Float64), split_factor (S of the date) and
-    total_factor (S / D: see quantx.core.features.feature), sorted by symbol and date; `vwap` is optional. Nulls, NaN
-    and infinite numbers are no values. A kernel gets the rows where all its inputs have values, and the feature is null
-    elsewhere; it is null in its warm-up and wherever it is no finite number.
+    total_factor (S / D: see quantx.core.features.feature), sorted by symbol and date; `vwap` is optional.
+    Minutes also have time, and are sorted by symbol and time. Nulls, NaN and infinite numbers are no values. A kernel
+    gets the rows where all its inputs have values, and the feature is null elsewhere; it is null in its warm-up and
+    wherever it is no finite number.
     """
     if bars.is_empty():
-        return bars.select("symbol", "date", *(pl.lit(None, pl.Float64).alias(each.name) for each in features))
+        return bars.select(*_index(bars), *(pl.lit(None, pl.Float64).alias(each.name) for each in features))
     return pl.concat([_of_rows(features, portion) for portion in _portions(bars)])
 
 
@@ -43,7 +45,11 @@ def _of_rows(features: Sequence[Feature], bars: pl.DataFrame) -> pl.DataFrame:
     columns: list[pl.Series] = []
     for basis, inputs, chosen in _passes(features, empty):
         columns += _pass(basis, inputs, chosen, clean).get_columns()
-    return bars.select("symbol", "date").with_columns(columns).select("symbol", "date", *(f.name for f in features))
+    return bars.select(_index(bars)).with_columns(columns).select(*_index(bars), *(f.name for f in features))
+
+
+def _index(bars: pl.DataFrame) -> list[str]:
+    return [name for name in INDEX if name in bars.columns]
 
 
 def _passes(features: Iterable[Feature], gappy: set[str]) -> list[tuple[Basis, tuple[str, ...], list[Feature]]]:
