@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
+from rich.progress import TaskID
 
 from quantx.cli.options import Json, Symbols, Universe, UseLocal, exits, settings_for, split_symbols
 from quantx.cli.output import counted, err, out, print_json, work_progress
@@ -54,7 +55,7 @@ def build(
         for each in chosen:
             bar = display.add_task(each.name, total=None, note="")
 
-            def show(done: int, total: int, bar: int = bar) -> None:
+            def show(done: int, total: int, bar: TaskID = bar) -> None:
                 display.update(bar, completed=done, total=total)
 
             built = build_set(platform, each, runner, symbols=split_symbols(symbols) or None, on_progress=show)
