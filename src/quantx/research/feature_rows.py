@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class ChosenFeatures:
+class StudyFeatures:
     """The features of a study, by their column in its table: as in technical.rsi_14."""
 
     by_column: Mapping[str, Feature]
@@ -38,7 +38,7 @@ class ChosenFeatures:
         return definition_hash(list(self.by_column.values()))
 
 
-def chosen_features(names: Sequence[str]) -> ChosenFeatures:
+def chosen_features(names: Sequence[str]) -> StudyFeatures:
     """Return the features that names of sets and of features mean; ConfigError for unknown ones and for labels."""
     found: dict[str, Feature] = {}
     every = {f"{one.name}.{each.name}": each for one in SETS.values() for each in one.features}
@@ -60,7 +60,7 @@ def chosen_features(names: Sequence[str]) -> ChosenFeatures:
     labels = [column for column, each in found.items() if each.kind == "label"]
     if labels:
         raise ConfigError(f"features: {labels[0]} is a label: it looks into the future; a label can't be an input")
-    return ChosenFeatures(found)
+    return StudyFeatures(found)
 
 
 def who_of(study: Study) -> dict[str, Any]:
@@ -68,7 +68,7 @@ def who_of(study: Study) -> dict[str, Any]:
     return {"symbols": list(study.symbols)} if study.universe is None else {"universe": study.universe}
 
 
-def computed_features(lake: Lake, study: Study, chosen: ChosenFeatures, until: date) -> pl.DataFrame:
+def computed_features(lake: Lake, study: Study, chosen: StudyFeatures, until: date) -> pl.DataFrame:
     """Return symbol, date and a column per feature, computed from bars up to a day as if there were none later.
 
     Only features of the kind `series` can be computed so; others are left out.
