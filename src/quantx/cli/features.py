@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.progress import TaskID
 
 from quantx.cli.options import Json, Symbols, Universe, UseLocal, exits, settings_for, split_symbols
 from quantx.cli.output import counted, err, out, print_json, work_progress
