@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.progress import TaskID
@@ -10,6 +10,9 @@ from rich.progress import TaskID
 from quantx.cli.options import Json, Symbols, Universe, UseLocal, exits, settings_for, split_symbols
 from quantx.cli.output import counted, err, out, print_json, work_progress
 from quantx.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
 
 features = typer.Typer(help="Build the declared features, and show what is built.", no_args_is_help=True)
 
