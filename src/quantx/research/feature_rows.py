@@ -13,6 +13,7 @@ from quantx.core.features.compute import compute
 from quantx.core.features.feature import BARS, Feature, definition_hash
 from quantx.core.features.sets import SETS
 from quantx.core.prices import Adjust
+from quantx.core.table import INSTANT
 from quantx.errors import ConfigError
 from quantx.reader.arguments import did_you_mean
 
@@ -66,6 +67,12 @@ def chosen_features(names: Sequence[str]) -> ChosenFeatures:
 def who_of(study: Study) -> dict[str, Any]:
     """Return the arguments of queries for the securities of a study."""
     return {"symbols": list(study.symbols)} if study.universe is None else {"universe": study.universe}
+
+
+def feature_rows(lake: Lake, study: Study, chosen: ChosenFeatures, first: date, last: date) -> pl.DataFrame:
+    """Return symbol, date, a column per feature, and public_at (UTC): when the last input of the row was public."""
+    frame = computed_features(lake, study, chosen, last).filter(pl.col("date") >= first)
+    return frame.with_columns(pl.col("date").dt.offset_by("1d").cast(INSTANT).alias("public_at"))
 
 
 def computed_features(lake: Lake, study: Study, chosen: ChosenFeatures, until: date) -> pl.DataFrame:

@@ -89,12 +89,17 @@ def foresight(study: Study, dataset: Dataset) -> list[LeakCheck]:
         if abs(ahead.mean) >= FORESIGHT and abs(ahead.mean) > abs(behind.mean or 0.0):
             seeing.append((name, ahead.mean))
     return [
-        _named("too good", "leak", good, f"mean rank IC of a single feature of {TOO_GOOD} or more: check its inputs"),
         _named(
-            "foresight",
-            "suspicious",
+            LeakCheck("too good", "leak", f"a mean rank IC of {TOO_GOOD} or more by itself: check its inputs"),
+            f"no feature has a mean rank IC of {TOO_GOOD} or more by itself",
+            good,
+        ),
+        _named(
+            LeakCheck(
+                "foresight", "suspicious", "closer related to later returns than to earlier ones: check its inputs"
+            ),
+            f"no feature with a rank IC of {FORESIGHT} or more is closer related to later returns than to earlier ones",
             seeing,
-            "closer related to the return after the session than to that before it: check its inputs",
         ),
     ]
 
@@ -150,17 +155,12 @@ def _past_returns(study: Study, dataset: Dataset) -> pl.DataFrame:
     return dataset.table.join(long, on=["date", "symbol"], how="left", maintain_order="left")
 
 
-def _named(name: str, status: Status, found: Sequence[tuple[str, float]], meaning: str) -> LeakCheck:
+def _named(check: LeakCheck, passed: str, found: Sequence[tuple[str, float]]) -> LeakCheck:
+    """Return a check with the features that it found, or as passed where there are none."""
     if not found:
-        return LeakCheck(
-            name,
-            "passed",
-            f"no feature has a {meaning.partition(':')[0]}"
-            if name == "too good"
-            else f"no feature is {meaning.partition(':')[0]}",
-        )
+        return LeakCheck(check.name, "passed", passed)
     listed = ", ".join(f"{column} ({_number(value)})" for column, value in found)
-    return LeakCheck(name, status, f"{listed}: {meaning}", tuple(column for column, _ in found))
+    return LeakCheck(check.name, check.status, f"{listed}: {check.message}", tuple(column for column, _ in found))
 
 
 def _differs(a: pl.Series, b: pl.Series) -> bool:

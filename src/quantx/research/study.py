@@ -17,6 +17,7 @@ from quantx.settings.yaml_document import YamlDocument, read_yaml
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"  # part of paths
 STUDIES = Path("data/studies")  # the folder of a study without one
+_OF_DATASET = ("name", "universe", "symbols", "start", "end", "every", "features", "label", "as_of")
 _TAGGED = ("splits", "model")  # fields whose form depends on one of their values
 
 
@@ -142,6 +143,11 @@ class Study(_Part):
     @classmethod
     def _instant_as_text(cls, value: Any) -> Any:
         return value.isoformat() if isinstance(value, date) else value
+
+    @property
+    def dataset_part(self) -> dict[str, Any]:
+        """Return the fields that make the dataset, as plain values."""
+        return self.model_dump(mode="json", include=set(_OF_DATASET))
 
     def part_hash(self, *parts: str) -> str:
         """Return the SHA-256 of some fields, or of all, as 16 hexadecimal digits."""
