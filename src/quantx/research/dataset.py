@@ -137,12 +137,19 @@ def load_dataset(folder: Path, study: Study) -> Dataset:
         parts = [(folder / name).read_bytes() for name in (TABLE, PRICES)]
     except (OSError, ValueError):
         raise ConfigError(f"{folder} has no dataset of the study {study.name}; run `quantx research dataset`") from None
-    if facts.get("study") != study.dataset_part:
-        raise ConfigError(f"the dataset in {folder} was made of another version of the study; {again}")
+    if not is_dataset_of(facts, study):
+        raise ConfigError(f"the dataset in {folder} was made of another version of the study or of its features; {again}")
     if [hashlib.sha256(part).hexdigest() for part in parts] != [facts.get("sha256"), facts.get("prices_sha256")]:
         raise ConfigError(f"the dataset in {folder} was changed after it was written; {again}")
     table, prices = (pl.read_parquet(io.BytesIO(part)) for part in parts)
     return Dataset(table, prices, facts)
+
+
+def is_dataset_of(facts: Mapping[str, Any], study: Study) -> bool:
+    """Return whether a dataset with these facts is that of a study, and of the features as they are defined now."""
+    return bool(
+        facts.get("study") == study.dataset_part and facts.get("features") == chosen_features(study.features).hash
+    )
 
 
 def _with_hash(table: pl.DataFrame, prices: pl.DataFrame, facts: dict[str, Any]) -> Dataset:

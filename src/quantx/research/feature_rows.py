@@ -40,12 +40,16 @@ class ChosenFeatures:
 
 
 def chosen_features(names: Sequence[str]) -> ChosenFeatures:
-    """Return the features that names of sets and of features mean; ConfigError for unknown ones and for labels."""
+    """Return the features that names of sets and of features mean; ConfigError for unknown ones and for labels.
+
+    A set means its ratios: prices and amounts of shares are levels of one security, in the units of their day. A name
+    of a feature may mean them.
+    """
     found: dict[str, Feature] = {}
     every = {f"{one.name}.{each.name}": each for one in SETS.values() for each in one.features}
     for name in names:
         if name in SETS:
-            matches = {f"{name}.{each.name}": each for each in SETS[name].features}
+            matches = {f"{name}.{each.name}": each for each in SETS[name].features if each.unit == "ratio"}
         elif name in every:
             matches = {name: every[name]}
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,6 @@ from quantx.pages.views import HtmlTable, table_of
 if TYPE_CHECKING:
     from quantx.research.dataset import Dataset
     from quantx.research.evaluate import Evaluation, Score
-    from quantx.research.metrics import SeriesStatistics
     from quantx.research.study import Study
 
 REPORT = "report.html"
@@ -150,7 +150,7 @@ def _coefficients(evaluation: Evaluation) -> BarChart | None:
 
 
 def _parts(parts: Sequence[Score]) -> HtmlTable:
-    return table_of(
+    table = table_of(
         [
             {
                 "part": part.name,
@@ -163,8 +163,9 @@ def _parts(parts: Sequence[Score]) -> HtmlTable:
                 "drawdown": _percent(part.portfolio.drawdown),
             }
             for part in parts
-        ]
+        ],
     )
+    return replace(table, numeric=frozenset(range(1, len(table.heads))))
 
 
 def _folds(evaluation: Evaluation) -> HtmlTable:
@@ -223,8 +224,3 @@ def _percent(value: float | None, places: int = 1) -> str:
 
 def _sessions(number: int) -> str:
     return "session" if number == 1 else f"{number} sessions"
-
-
-def statistics_text(found: SeriesStatistics) -> str:
-    """Return a mean with its t for a line of text, as in 0.031 (t 2.4)."""
-    return f"{_number(found.mean)} (t {_number(found.t, 1)})"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from quantx.errors import ConfigError
 from quantx.research import artifacts
-from quantx.research.dataset import Dataset, build_dataset, load_dataset, save_dataset
+from quantx.research.dataset import Dataset, build_dataset, is_dataset_of, load_dataset, save_dataset
 from quantx.research.evaluate import Evaluation, evaluate_study
 from quantx.research.leaks import leak_checks, recompute_from
 from quantx.research.models import ALLOWED
@@ -53,8 +53,8 @@ class StudyRun:
     def dataset(self) -> Dataset:
         """Return the dataset in the folder; where it has none of this study, build it."""
         facts = read_facts(self.folder / "dataset.json")
-        made_of_it = facts is not None and facts.get("study") == self.study.dataset_part
-        return load_dataset(self.folder, self.study) if made_of_it else self.make_dataset()[0]
+        made_before = facts is not None and is_dataset_of(facts, self.study)
+        return load_dataset(self.folder, self.study) if made_before else self.make_dataset()[0]
 
     def train(self) -> Mapping[str, Any]:
         """Train the model on the dataset, save and record it; return its facts."""
