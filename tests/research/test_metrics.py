@@ -77,9 +77,13 @@ def test_statistics_of_a_series() -> None:
 def test_quantiles_are_as_equal_as_can_be_and_ties_are_by_symbol() -> None:
     graded = quantile_of(rows((ONE, [7, 1, 1, 1, 5, 6, 2], [0.0] * 7)), 3)
     assert dict(zip(graded["symbol"], graded["quantile"], strict=True)) == {
-        **{"S1": 1, "S2": 1, "S3": 1},
-        **{"S6": 2, "S4": 2},
-        **{"S5": 3, "S0": 3},
+        "S1": 1,
+        "S2": 1,
+        "S3": 1,
+        "S6": 2,
+        "S4": 2,
+        "S5": 3,
+        "S0": 3,
     }
     assert quantile_of(rows((ONE, [1, 2], [0, 0])), 3).is_empty()
 

@@ -138,7 +138,9 @@ def load_dataset(folder: Path, study: Study) -> Dataset:
     except (OSError, ValueError):
         raise ConfigError(f"{folder} has no dataset of the study {study.name}; run `quantx research dataset`") from None
     if not is_dataset_of(facts, study):
-        raise ConfigError(f"the dataset in {folder} was made of another version of the study or of its features; {again}")
+        raise ConfigError(
+            f"the dataset in {folder} was made of another version of the study or of its features; {again}"
+        )
     if [hashlib.sha256(part).hexdigest() for part in parts] != [facts.get("sha256"), facts.get("prices_sha256")]:
         raise ConfigError(f"the dataset in {folder} was changed after it was written; {again}")
     table, prices = (pl.read_parquet(io.BytesIO(part)) for part in parts)

@@ -58,7 +58,7 @@ def chosen_features(names: Sequence[str]) -> ChosenFeatures:
             raise ConfigError(f"features: {name} is in several sets; use {' or '.join(matches)}")
         if not matches:
             raise ConfigError(
-                f"features: there is no feature or set {name}{did_you_mean(name, [*SETS, *every])}; the sets are"
+                f"features: there is no feature or set {name}{did_you_mean(name, [*SETS, *every, *(each.name for each in every.values())])}; the sets are"
                 f" {', '.join(SETS)}, and `quantx features list` shows their features"
             )
         found |= matches

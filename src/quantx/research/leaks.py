@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import polars as pl
 
+from quantx.errors import IncompleteData
 from quantx.research.feature_rows import chosen_features, computed_features
 from quantx.research.labels import carried, price_matrix
 from quantx.research.metrics import SeriesStatistics, information_coefficients, overlap_lag, statistics
@@ -81,7 +83,8 @@ def foresight(study: Study, dataset: Dataset) -> list[LeakCheck]:
     good, seeing = [], []
     for name in dataset.features:
         ahead = _feature_ic(dataset.table, name, "label", lag)
-        if ahead.mean is None or ahead.t is None or abs(ahead.t) < SURE:
+        # Without a t there is no spread: the rank IC is the same on each date, as of the label itself.
+        if ahead.mean is None or (ahead.t is not None and abs(ahead.t) < SURE):
             continue
         if abs(ahead.mean) >= TOO_GOOD:
             good.append((name, ahead.mean))
@@ -133,7 +136,13 @@ def future_cut_off(study: Study, dataset: Dataset, recompute: Recompute | None) 
 def recompute_from(lake: Lake, study: Study) -> Recompute:
     """Return the function that computes the features of a study from the bars of a lake up to a day."""
     chosen = chosen_features(study.features)
-    return lambda day: computed_features(lake, study, chosen, day)
+
+    def recompute(day: date) -> pl.DataFrame:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", IncompleteData)  # the dataset has them as remarks
+            return computed_features(lake, study, chosen, day)
+
+    return recompute
 
 
 def _feature_ic(rows: pl.DataFrame, feature: str, label: str, lag: int) -> SeriesStatistics:

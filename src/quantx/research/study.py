@@ -163,7 +163,9 @@ def read_study(path: Path) -> Study:
     try:
         return Study.model_validate(document.values)
     except ValidationError as error:
-        raise ConfigError(_problem(document, error.errors()[0])) from error
+        # A misspelt field is missing, too: its name is the problem.
+        errors = sorted(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
+        raise ConfigError(_problem(document, errors[0])) from error
 
 
 def _problem(document: YamlDocument, first: ErrorDetails) -> str:
@@ -178,9 +180,10 @@ def _problem(document: YamlDocument, first: ErrorDetails) -> str:
         return f"{where}: the field {field} is missing"
     if first["type"] == "union_tag_invalid":
         context = first["ctx"]
-        return f"{where}: {field}.{context['discriminator']}: {context['tag']!r} must be {context['expected_tags']}"
+        key = str(context["discriminator"]).strip("'")
+        return f"{where}: {field}.{key}: {context['tag']!r} must be {context['expected_tags']}"
     if first["type"] == "union_tag_not_found":
-        return f"{where}: {field} needs the field {first['ctx']['discriminator']}"
+        return f"{where}: {field} needs the field {first['ctx']['discriminator']}".replace("'", "")
     return f"{where}: {field or 'the study'}: {value_fact(first)}".replace("'", "")
 
 
