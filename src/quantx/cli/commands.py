@@ -150,6 +150,10 @@ COMMANDS: Mapping[str, CommandModules] = {
         summary="Fetch the filings and facts of filers from the SEC, and show them point in time.",
     ),
     "features": _of("features", summary="Build the declared features, and show what is built."),
+    "research": _of(
+        "research",
+        summary="Run a study: build a dataset without look-ahead, train a model, judge it, and write its predictions.",
+    ),
     "instruments": _of(
         "instruments", summary="Manage securities and their symbol history: list, import from files, delist."
     ),

@@ -114,4 +114,7 @@ MEANINGS = {
     "metric": "measured quantity: see the list of metrics",
     "method": "reported, estimated or target",
     "licence": "terms under which the value may be used",
+    "study": "name of the study",
+    "model": "id of the trained model: it has the study, the dataset, the code and its parameters",
+    "prediction": "the model's prediction of the study's label, from features known at the session's close",
 }

@@ -146,6 +146,9 @@ COLUMNS: Mapping[str, Column] = {
     "metric": Column("quantx"),
     "method": Column("quantx"),
     "licence": Column("quantx"),
+    "study": Column("settings"),
+    "model": Column("quantx"),
+    "prediction": Column("quantx", "unit of the study's label"),
 }
 
 # The nullable columns by table; their meaning explains a null. A table's revisions have the same ones.
@@ -171,6 +174,7 @@ NULLABLE: Mapping[str, frozenset[str]] = {
     "filings": frozenset({"cik", "items", "report_end", "description", "url"}),
     "filers": frozenset({"cik", "name", "kind", "sic", "industry", "sector", "fiscal_year_end", "tickers"}),
     "esg_facts": frozenset({"cik", "start", "form", "accession"}),
+    "predictions": frozenset(),
 }
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import polars as pl
 
 from quantx.core.fact_tables import FACT_TABLES, FILER_SYMBOLS
-from quantx.core.features.tables import FEATURE_TABLES
-from quantx.core.table import INSTANT, PRICE_TOLERANCE, STEP_TOLERANCE, Table
+b
+afrom quantx.core.table import INSTANT, PRICE_TOLERANCE, STEP_TOLERANCE, Table
 
 BARS_1D = Table(
     "bars_1d",
@@ -370,5 +370,8 @@ TABLES = {
         *(table.revisions for table in FACT_TABLES),
         *FEATURE_TABLES,
         *(table.revisions for table in FEATURE_TABLES),
+
+        PREDICTIONS,
+        PREDICTIONS.revisions,
     )
 }

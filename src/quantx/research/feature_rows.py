@@ -13,6 +13,7 @@ from quantx.core.features.compute import compute
 from quantx.core.features.feature import BARS, Feature, definition_hash
 from quantx.core.features.sets import SETS
 from quantx.core.prices import Adjust
+from quantx.core.table import INSTANT
 from quantx.errors import ConfigError
 from quantx.reader.arguments import did_you_mean
 
@@ -39,12 +40,16 @@ class StudyFeatures:
 
 
 def chosen_features(names: Sequence[str]) -> StudyFeatures:
-    """Return the features that names of sets and of features mean; ConfigError for unknown ones and for labels."""
+    """Return the features that names of sets and of features mean; ConfigError for unknown ones and for labels.
+
+    A set means its ratios: prices and amounts of shares are levels of one security, in the units of their day. A name
+    of a feature may mean them.
+    """
     found: dict[str, Feature] = {}
     every = {f"{one.name}.{each.name}": each for one in SETS.values() for each in one.features}
     for name in names:
         if name in SETS:
-            matches = {f"{name}.{each.name}": each for each in SETS[name].features}
+            matches = {f"{name}.{each.name}": each for each in SETS[name].features if each.unit == "ratio"}
         elif name in every:
             matches = {name: every[name]}
         else:
@@ -53,7 +58,7 @@ def chosen_features(names: Sequence[str]) -> StudyFeatures:
             raise ConfigError(f"features: {name} is in several sets; use {' or '.join(matches)}")
         if not matches:
             raise ConfigError(
-                f"features: there is no feature or set {name}{did_you_mean(name, [*SETS, *every])}; the sets are"
+                f"features: there is no feature or set {name}{did_you_mean(name, [*SETS, *every, *(each.name for each in every.values())])}; the sets are"
                 f" {', '.join(SETS)}, and `quantx features list` shows their features"
             )
         found |= matches
@@ -66,6 +71,12 @@ def chosen_features(names: Sequence[str]) -> StudyFeatures:
 def who_of(study: Study) -> dict[str, Any]:
     """Return the arguments of queries for the securities of a study."""
     return {"symbols": list(study.symbols)} if study.universe is None else {"universe": study.universe}
+
+
+def feature_rows(lake: Lake, study: Study, chosen: StudyFeatures, first: date, last: date) -> pl.DataFrame:
+    """Return symbol, date, a column per feature, and public_at (UTC): when the last input of the row was public."""
+    frame = computed_features(lake, study, chosen, last).filter(pl.col("date") >= first)
+    return frame.with_columns(pl.col("date").dt.offset_by("1d").cast(INSTANT).alias("public_at"))
 
 
 def computed_features(lake: Lake, study: Study, chosen: StudyFeatures, until: date) -> pl.DataFrame:

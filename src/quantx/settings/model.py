@@ -152,6 +152,20 @@ class Settings(Vendors, BaseSettings):
         True,
         description="inspect series, minutes, dividends, vendors and gaps after each run, and write the coverage page",
     )
+    studies: tuple[Path, ...] = Field(
+        (),
+        description="the YAML files of studies whose trained models predict each new session after a daily update"
+        " (`quantx research predict`)",
+    )
+    estimator_packages: tuple[str, ...] = Field(
+        ("lightgbm", "sklearn"),
+        description="the packages whose estimators a study may name: training imports them, which runs their code",
+    )
+    mlflow_tracking_uri: str | None = Field(
+        None,
+        validation_alias=_names("mlflow_tracking_uri", "MLFLOW_TRACKING_URI"),
+        description="the MLflow server that records studies; by default files in data/studies/mlruns",
+    )
     sql_views: Path | None = Field(
         None,
         description="a DuckDB file of views of the lake, for other tools, which each run refreshes; `quantx db init`"
