@@ -1,4 +1,4 @@
-"""Validate files of Azure Machine Learning with its SDK, without a network: print the fault of each file, or null, as JSON.
+"""Validate files of Azure Machine Learning with its SDK, without a network; print the fault of each, or null, as JSON.
 
 Runs in the environment of requirements/azureml.sh.
 """

@@ -13,8 +13,9 @@ import structlog
 from quantx.core.features.feature import FeatureSet
 from quantx.core.features.record import BuildRecord
 from quantx.core.features.tables import table_of
-from quantx.core.table import INSTANT, Table
-from quantx.features.engines import Engine
+from quantx.core.table import Table
+from quantx.features.chunks import as_stored, pinned_work, spread
+from quantx.features.engines import ClusterEngine, Engine
 from quantx.features.inputs import SERIES_INPUTS, BuildInputs
 from quantx.lake.file_changes import AddedFile
 from quantx.lake.protocol import CommitContext, CuratedTable
@@ -25,6 +26,7 @@ from quantx.reader.symbol_history import SymbolRequest
 log = structlog.get_logger()
 
 _KERNELS = ("polars", "polars-talib")
+_FEWEST_TASKS = 16  # of a build on a cluster, so that a small lake has work for all of its workers, too
 _WRITTEN_AT_ONCE = 400_000_000  # bytes of rows in memory that become files together
 
 
@@ -79,6 +81,7 @@ class _Build:
         self._stored: CuratedTable = platform.tables[self._table.name]
         self._revisions: CuratedTable = platform.tables[self._table.revisions.name]
         self._inputs = BuildInputs.of(platform)
+        self._sources = platform.settings.sources
         self._now: datetime = platform.clock.now()
         self._on_progress = on_progress
 
@@ -91,10 +94,8 @@ class _Build:
         """Make every row anew; rows of other definitions go away with their revisions."""
         if not chunks:
             return Built(feature_set=self._set.name, table=self._table.name)
-        read_at, files, rows = self._stored.version(), list[AddedFile](), 0
-        for part in self._written(self._computed(chunks)):
-            files += self._stored.write(part)
-            rows += part.height
+        read_at = self._stored.version()
+        files, rows = self._made(chunks)
         context = CommitContext(by=self._holder, properties=self._record(symbols, self._now).properties)
         if self._revisions.version() is not None:
             self._revisions.commit_files(CommitContext(by=self._holder), [], replace=True)
@@ -106,6 +107,27 @@ class _Build:
             symbols=sum(map(len, chunks)),
             whole=True,
         )
+
+    def _made(self, chunks: Sequence[Sequence[SymbolRequest]]) -> tuple[list[AddedFile], int]:
+        """Write all rows as data files, here or on a cluster; return the files and the number of rows."""
+        if isinstance(self._engine, ClusterEngine):
+            return self._made_on_cluster(self._engine, chunks)
+        files, rows = list[AddedFile](), 0
+        for part in self._written(self._computed(chunks)):
+            files += self._stored.write(part)
+            rows += part.height
+        return files, rows
+
+    def _made_on_cluster(
+        self, engine: ClusterEngine, chunks: Sequence[Sequence[SymbolRequest]]
+    ) -> tuple[list[AddedFile], int]:
+        files, rows, spread_out = list[AddedFile](), 0, spread(chunks, _FEWEST_TASKS)
+        with pinned_work(self._inputs, self._set, self._now, self._sources) as work:
+            for done, written in enumerate(engine.write(work, spread_out), 1):
+                files += written.files
+                rows += written.rows
+                self._on_progress(done, len(spread_out))
+        return files, rows
 
     def _computed(self, chunks: Sequence[Sequence[SymbolRequest]]) -> Iterator[pl.DataFrame]:
         """Yield the rows of each chunk of securities."""
@@ -120,13 +142,7 @@ class _Build:
         for done, values in enumerate(self._engine.run(self._set, self._set.names, read()), 1):
             requests, bars = waiting.pop(0)
             self._on_progress(done, len(chunks))
-            yield self._as_stored(self._inputs.series_rows(requests, bars, values))
-
-    def _as_stored(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """Return rows with the columns of the table, known from now on."""
-        return rows.with_columns(
-            pl.col("date").dt.year().cast(pl.Int32).alias("year"), pl.lit(self._now, INSTANT).alias("known_from")
-        ).select(list(self._table.schema))
+            yield as_stored(self._table, self._inputs.series_rows(requests, bars, values), self._now)
 
     def _written(self, parts: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
         """Yield the parts in larger ones, so that files are few."""

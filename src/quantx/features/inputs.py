@@ -11,6 +11,7 @@ from quantx.core.tables import ACTIONS, BARS_1D, SYMBOL_HISTORY, TABLES
 from quantx.pipeline.runtime.context import Context
 from quantx.reader.cache.folder import cache_folder
 from quantx.reader.feature_inputs import FeatureInputs
+from quantx.reader.snapshots import SnapshotQueries
 from quantx.reader.symbol_history import SymbolRequest
 from quantx.reader.universes import UniverseQueries
 from quantx.settings import MARKETS, preferred_vendors
@@ -19,7 +20,7 @@ SERIES_INPUTS = (BARS_1D.name, ACTIONS.name, SYMBOL_HISTORY.name)
 _CHUNK_ROWS = 400_000  # bars of a chunk: with 45 features 150 MB
 
 
-class BuildInputs(FeatureInputs, UniverseQueries):
+class BuildInputs(FeatureInputs, UniverseQueries, SnapshotQueries):
     """The inputs of a build."""
 
     @staticmethod
