@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.progress import TaskID
 
 from quantx.cli.options import Json, Symbols, Universe, UseLocal, exits, settings_for, split_symbols
 from quantx.cli.output import counted, err, out, print_json, work_progress
 from quantx.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
 
 features = typer.Typer(help="Build the declared features, and show what is built.", no_args_is_help=True)
 
@@ -55,7 +59,7 @@ def build(
         for each in chosen:
             bar = display.add_task(each.name, total=None, note="")
 
-            def show(done: int, total: int, bar: int = bar) -> None:
+            def show(done: int, total: int, bar: TaskID = bar) -> None:
                 display.update(bar, completed=done, total=total)
 
             built = build_set(platform, each, runner, symbols=split_symbols(symbols) or None, on_progress=show)

@@ -14,11 +14,16 @@ from quantx.core.features.feature import FeatureSet
 from quantx.core.features.record import BuildRecord
 from quantx.core.features.tables import table_of
 from quantx.core.table import Table
-from quantx.features.chunks import as_stored, pinned_work, spread
+from quantx.features.changed import EVERYTHING
+from quantx.features.changes import Changes
+from quantx.features.chunks import as_stored
+from quantx.features.cluster import ClusterBuild
 from quantx.features.engines import ClusterEngine, Engine
-from quantx.features.inputs import SERIES_INPUTS, BuildInputs
+from quantx.features.inputs import SERIES_INPUTS, BuildInputs, Stale, lacking_values, since_first
+from quantx.features.tails import PLACE, computed_tail, rows_before
 from quantx.lake.file_changes import AddedFile
-from quantx.lake.protocol import CommitContext, CuratedTable
+from quantx.lake.protocol import CommitContext
+from quantx.lake.table import LakeTable
 from quantx.pipeline.runtime.platform import Platform
 from quantx.pipeline.runtime.roles import RoleHolder, committing, take_role
 from quantx.reader.symbol_history import SymbolRequest
@@ -26,7 +31,6 @@ from quantx.reader.symbol_history import SymbolRequest
 log = structlog.get_logger()
 
 _KERNELS = ("polars", "polars-talib")
-_FEWEST_TASKS = 16  # of a build on a cluster, so that a small lake has work for all of its workers, too
 _WRITTEN_AT_ONCE = 400_000_000  # bytes of rows in memory that become files together
 
 
@@ -78,8 +82,8 @@ class _Build:
     ) -> None:
         self._set, self._engine, self._holder = feature_set, engine, holder
         self._table: Table = table_of(feature_set)
-        self._stored: CuratedTable = platform.tables[self._table.name]
-        self._revisions: CuratedTable = platform.tables[self._table.revisions.name]
+        self._stored = LakeTable(platform.location, self._table)
+        self._revisions = LakeTable(platform.location, self._table.revisions)
         self._inputs = BuildInputs.of(platform)
         self._sources = platform.settings.sources
         self._now: datetime = platform.clock.now()
@@ -87,64 +91,113 @@ class _Build:
 
     def run(self, symbols: Sequence[str] | None) -> Built:
         with self._inputs.pin() as inputs:
-            chunks = inputs.securities(symbols)
-            return self._whole(chunks, symbols)
+            record = inputs.record(self._table)
+            if record is None or record.definition != self._set.hash:
+                return self._replace(inputs.securities(symbols), self._record(symbols, self._now))
+            self._now = max(self._now, record.at)
+            scope = _joined_scope(record.symbols, symbols)
+            return self._update(inputs.stale(record, scope), self._record(scope, record.since))
 
-    def _whole(self, chunks: list[list[SymbolRequest]], symbols: Sequence[str] | None) -> Built:
+    def _replace(self, securities: Sequence[Stale], record: BuildRecord) -> Built:
         """Make every row anew; rows of other definitions go away with their revisions."""
-        if not chunks:
-            return Built(feature_set=self._set.name, table=self._table.name)
-        read_at = self._stored.version()
-        files, rows = self._made(chunks)
-        context = CommitContext(by=self._holder, properties=self._record(symbols, self._now).properties)
+        if not securities:
+            return self._built(0, 0, 0, securities)
+        read_at = self._inputs.versions([self._table.name])[self._table.name]
+        files, rows = self._written(securities)
+        context = CommitContext(by=self._holder, properties=record.properties)
         if self._revisions.version() is not None:
-            self._revisions.commit_files(CommitContext(by=self._holder), [], replace=True)
-        self._stored.commit_files(context, files, replace=True, read_at=read_at)
-        return Built(
-            feature_set=self._set.name,
-            table=self._table.name,
-            rows=rows,
-            symbols=sum(map(len, chunks)),
-            whole=True,
-        )
+            self._revisions.replace(CommitContext(by=self._holder), [])
+        self._stored.replace(context, files, read_at=read_at)
+        return self._built(rows, 0, 0, securities, whole=True)
 
-    def _made(self, chunks: Sequence[Sequence[SymbolRequest]]) -> tuple[list[AddedFile], int]:
-        """Write all rows as data files, here or on a cluster; return the files and the number of rows."""
+    def _written(self, securities: Sequence[Stale]) -> tuple[list[AddedFile], int]:
+        """Write every row into data files, here or on a cluster; return the files and the number of rows."""
+        chunks, files, rows = self._inputs.chunks(securities), list[AddedFile](), 0
         if isinstance(self._engine, ClusterEngine):
-            return self._made_on_cluster(self._engine, chunks)
-        files, rows = list[AddedFile](), 0
-        for part in self._written(self._computed(chunks)):
+            groups = [[each.request for each in chunk] for chunk in chunks]
+            work = ClusterBuild(self._inputs, self._set, self._now, self._sources, self._on_progress)
+            return work.written(self._engine, groups)
+        for part in self._in_files(self._whole_rows(chunks)):
             files += self._stored.write(part)
             rows += part.height
         return files, rows
 
-    def _made_on_cluster(
-        self, engine: ClusterEngine, chunks: Sequence[Sequence[SymbolRequest]]
-    ) -> tuple[list[AddedFile], int]:
-        files, rows, spread_out = list[AddedFile](), 0, spread(chunks, _FEWEST_TASKS)
-        with pinned_work(self._inputs, self._set, self._now, self._sources) as work:
-            for done, written in enumerate(engine.write(work, spread_out), 1):
-                files += written.files
-                rows += written.rows
-                self._on_progress(done, len(spread_out))
-        return files, rows
+    def _update(self, securities: Sequence[Stale], record: BuildRecord) -> Built:
+        """Make the rows anew that may have changed, and commit those that have."""
+        read_at = self._inputs.versions([self._table.name])[self._table.name]
+        changes = Changes(self._table)
+        if not securities:
+            return self._built(0, 0, 0, securities)
+        for stale, rows in self._stale_rows(securities):
+            changes.add(self._inputs.stored_rows(self._table, stale), rows, self._now)
+            if changes.new_bytes > _WRITTEN_AT_ONCE:
+                changes.files += self._stored.write(changes.take_new())
+        if changes.nothing:
+            return self._built(0, 0, 0, securities)
+        context = CommitContext(by=self._holder, properties=record.properties)
+        self._keep(changes.superseded())
+        new, changed, gone = changes.frames()
+        self._stored.commit(context, new, changed, gone, read_at=read_at, files=changes.files)
+        return self._built(changes.added, changed.height, gone.height, securities)
 
-    def _computed(self, chunks: Sequence[Sequence[SymbolRequest]]) -> Iterator[pl.DataFrame]:
-        """Yield the rows of each chunk of securities."""
-        waiting: list[tuple[Sequence[SymbolRequest], pl.DataFrame]] = []
+    def _keep(self, replaced: pl.DataFrame) -> None:
+        """Commit replaced rows to the revisions; those that a build has kept before it was killed get a new end."""
+        if replaced.is_empty():
+            return
+        key, read_at = list(self._table.revisions.key), self._revisions.version()
+        stored = self._revisions.read(pl.col("known_from").is_in(replaced["known_from"].unique().implode()))
+        again = replaced.join(stored, on=key, how="semi")
+        self._revisions.commit(
+            CommitContext(by=self._holder), replaced.join(again, on=key, how="anti"), again, read_at=read_at
+        )
+
+    def _stale_rows(self, securities: Sequence[Stale]) -> Iterator[tuple[Sequence[Stale], pl.DataFrame]]:
+        """Yield securities with their rows from the first stale day on."""
+        tails = [each for each in securities if each.first != EVERYTHING]
+        whole = [each for each in securities if each.first == EVERYTHING]
+        need = rows_before(self._set.features)
+        for chunk in self._inputs.tail_chunks(tails, need):
+            bars, short = self._inputs.tail_bars(chunk, need)
+            carried = self._inputs.carried_values(self._table, self._set, chunk, bars)
+            lacking = short | lacking_values(self._set, bars, carried)
+            whole += [each for each in chunk if each.symbol in lacking]
+            ready = [each for each in chunk if each.symbol not in lacking]
+            own = bars.filter(~pl.col("symbol").is_in(list(lacking))) if lacking else bars
+            if not ready or own.is_empty():
+                continue
+            values = computed_tail(self._set.features, own, carried, self._compute)
+            yield ready, self._as_rows([e.request for e in ready], own.filter(pl.col(PLACE) >= 0), values)
+        chunks = self._inputs.chunks(whole)
+        for chunk, rows in zip(chunks, self._whole_rows(chunks), strict=True):
+            yield chunk, rows
+
+    def _whole_rows(self, chunks: Sequence[Sequence[Stale]]) -> Iterator[pl.DataFrame]:
+        """Yield the rows of each chunk of securities from their first stale day on, computed from all bars."""
+        waiting: list[tuple[Sequence[Stale], pl.DataFrame]] = []
 
         def read() -> Iterator[pl.DataFrame]:
             for chunk in chunks:
-                bars = self._inputs.series_bars(chunk)
+                bars = self._inputs.series_bars([each.request for each in chunk])
                 waiting.append((chunk, bars.select("symbol", "date", "source", "known_from")))
                 yield bars
 
         for done, values in enumerate(self._engine.run(self._set, self._set.names, read()), 1):
-            requests, bars = waiting.pop(0)
+            chunk, bars = waiting.pop(0)
             self._on_progress(done, len(chunks))
-            yield as_stored(self._table, self._inputs.series_rows(requests, bars, values), self._now)
+            wanted = since_first(chunk, bars)
+            if wanted is not None:
+                bars, values = bars.filter(wanted), values.filter(wanted)
+            yield self._as_rows([each.request for each in chunk], bars, values)
 
-    def _written(self, parts: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    def _compute(self, names: Sequence[str], bars: pl.DataFrame) -> pl.DataFrame:
+        """Return features of one chunk."""
+        return pl.concat(self._engine.run(self._set, names, [bars]))
+
+    def _as_rows(self, requests: Sequence[SymbolRequest], bars: pl.DataFrame, values: pl.DataFrame) -> pl.DataFrame:
+        """Return values as rows of the table, known from now on."""
+        return as_stored(self._table, self._inputs.series_rows(requests, bars, values), self._now)
+
+    def _in_files(self, parts: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
         """Yield the parts in larger ones, so that files are few."""
         held: list[pl.DataFrame] = []
         for part in parts:
@@ -161,9 +214,28 @@ class _Build:
             kernels=kernel_versions(),
             inputs=self._inputs.versions(SERIES_INPUTS),
             since=since,
+            at=self._now,
             symbols=symbols,
             orders=self._inputs.orders(),
         )
+
+    def _built(
+        self, rows: int, changed: int, removed: int, securities: Sequence[Stale], *, whole: bool = False
+    ) -> Built:
+        return Built(
+            feature_set=self._set.name,
+            table=self._table.name,
+            rows=rows,
+            changed=changed,
+            removed=removed,
+            symbols=len(securities),
+            whole=whole,
+        )
+
+
+def _joined_scope(stored: Sequence[str] | None, wanted: Sequence[str] | None) -> list[str] | None:
+    """Return the symbols of the table after a build; None: every series."""
+    return None if stored is None or wanted is None else sorted({*stored, *wanted})
 
 
 def kernel_versions() -> dict[str, str]:

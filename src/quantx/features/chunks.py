@@ -7,8 +7,7 @@ them from the lake at the versions that the driver has pinned, as the driver wou
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from functools import cache, partial
@@ -30,8 +29,6 @@ from quantx.lake.store import LakeLocation, open_location
 from quantx.reader.cache.folder import cache_folder
 from quantx.reader.symbol_history import SymbolRequest
 from quantx.settings import load_settings, preferred_vendors
-
-_PINS = "features-"  # begins the names of a build's snapshots
 
 
 class Chunk(NamedTuple):
@@ -78,44 +75,6 @@ def as_stored(table: Table, rows: pl.DataFrame, known_from: datetime) -> pl.Data
     month = year * 100 + pl.col("date").dt.month().cast(pl.Int32)
     partition = month.alias("month") if "month" in table.schema else year.alias("year")
     return rows.with_columns(partition, pl.lit(known_from, INSTANT).alias("known_from")).select(list(table.schema))
-
-
-def spread(groups: Sequence[Sequence[SymbolRequest]], at_least: int) -> list[Chunk]:
-    """Return groups of securities as chunks, cut into smaller ones where they are fewer than `at_least`."""
-    pieces = -(-at_least // max(1, len(groups)))
-    found = []
-    for group in groups:
-        size = -(-len(group) // pieces)
-        found += [Chunk(group[at : at + size]) for at in range(0, len(group), size)]
-    return found
-
-
-@contextmanager
-def pinned_work(
-    inputs: BuildInputs,
-    feature_set: FeatureSet,
-    known_from: datetime,
-    sources: Mapping[str, Mapping[str, tuple[str, ...]]],
-) -> Iterator[ChunkWork]:
-    """Pin the inputs for workers while the block runs; the pins of builds that were interrupted are dropped."""
-    if inputs.url == "memory://":
-        raise LakeError("a lake in memory belongs to its process; --engine spark needs one that workers can open")
-    for name in inputs.snapshots()["name"]:
-        if name.startswith(_PINS):
-            inputs.drop_snapshot(name)
-    name = f"{_PINS}{feature_set.name}-{known_from:%Y%m%dT%H%M%S%f}"
-    inputs.snapshot(name)
-    try:
-        yield ChunkWork(
-            url=inputs.url,
-            snapshot=name,
-            feature_set=feature_set.name,
-            definition=feature_set.hash,
-            known_from=known_from,
-            sources=sources,
-        )
-    finally:
-        inputs.drop_snapshot(name)
 
 
 def write_chunk(work: ChunkWork, chunk: Chunk) -> WrittenChunk:

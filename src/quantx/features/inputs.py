@@ -1,23 +1,49 @@
-"""What a build reads: the lake at one state, and the securities of its series."""
+"""What a build reads: the lake at one state, the securities of its series, and which of them are out of date."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
 from functools import partial
 
 import polars as pl
 
+from quantx.core.features.feature import CarriedMemory, FeatureSet
+from quantx.core.features.record import BuildRecord
+from quantx.core.table import Table
 from quantx.core.tables import ACTIONS, BARS_1D, SYMBOL_HISTORY, TABLES
+from quantx.features.changed import COLUMNS, EVERYTHING, earliest, first_changes
+from quantx.features.tails import PLACE
+from quantx.lake.changed_rows import changed_rows
 from quantx.pipeline.runtime.context import Context
+from quantx.reader.arguments import shifted
 from quantx.reader.cache.folder import cache_folder
 from quantx.reader.feature_inputs import FeatureInputs
+from quantx.reader.selection import Selection
 from quantx.reader.snapshots import SnapshotQueries
 from quantx.reader.symbol_history import SymbolRequest
 from quantx.reader.universes import UniverseQueries
 from quantx.settings import MARKETS, preferred_vendors
 
 SERIES_INPUTS = (BARS_1D.name, ACTIONS.name, SYMBOL_HISTORY.name)
-_CHUNK_ROWS = 400_000  # bars of a chunk: with 45 features 150 MB
+_CHUNK_ROWS = 400_000  # bars of whole series at once: with 45 features 150 MB
+_TAIL_ROWS = 1_200_000  # bars of tails at once: few of their rows are results
+_DAYS = 1.5  # calendar days per session, and some for holidays
+_HOLIDAYS = 15
+
+
+@dataclass(frozen=True)
+class Stale:
+    """A security whose rows from a day on may have changed."""
+
+    request: SymbolRequest
+    first: date = EVERYTHING
+
+    @property
+    def symbol(self) -> str:
+        """Return the requested symbol."""
+        return self.request.symbol
 
 
 class BuildInputs(FeatureInputs, UniverseQueries, SnapshotQueries):
@@ -30,6 +56,11 @@ class BuildInputs(FeatureInputs, UniverseQueries, SnapshotQueries):
         order = partial(preferred_vendors, settings.sources)
         return BuildInputs(context.location, order, cache_folder(settings, context.location.url))
 
+    def record(self, table: Table) -> BuildRecord | None:
+        """Return the record of the last build of a table."""
+        version = self._stored.version(table)
+        return None if version is None else BuildRecord.of(version.properties)
+
     def versions(self, names: Sequence[str]) -> dict[str, int | None]:
         """Return the versions of some tables that this build reads."""
         found = {name: self._stored.version(TABLES[name]) for name in names}
@@ -39,21 +70,142 @@ class BuildInputs(FeatureInputs, UniverseQueries, SnapshotQueries):
         """Return the preferred vendors of daily bars by market."""
         return {market: list(self._sources_of("1d", market)) for market in MARKETS if market != "any"}
 
-    def securities(self, symbols: Iterable[str] | None) -> list[list[SymbolRequest]]:
-        """Return the securities with bars, in chunks without two of one symbol, in the order of their symbols."""
-        size = self._symbols_at_once()
-        return [layer[at : at + size] for layer in self._security_layers(symbols) for at in range(0, len(layer), size)]
+    def securities(self, symbols: Iterable[str] | None) -> list[Stale]:
+        """Return every security with bars (of some symbols), in the order of their symbols."""
+        return [Stale(each) for layer in self._security_layers(symbols) for each in layer]
+
+    def stale(self, record: BuildRecord, symbols: Sequence[str] | None) -> list[Stale]:
+        """Return the securities of a table whose rows may have changed since its record, and those that are new."""
+        since = self._changes_since(record)
+        if since is None or record.orders != self.orders():
+            return self.securities(symbols)
+        scope = None if symbols is None else set(symbols)
+        if scope is not None or record.symbols is not None:
+            built = set(record.symbols or ())
+            added = self._symbols_in(BARS_1D) if scope is None else scope - built
+            since = earliest(since, dict.fromkeys(set(added) - built, EVERYTHING))
+        found = []
+        for each in self.securities(since):
+            stored = self._securities().stored_symbols([each.request])
+            if scope is None or not scope.isdisjoint(stored):
+                found.append(Stale(each.request, min(since.get(symbol, date.max) for symbol in stored)))
+        return found
+
+    def _changes_since(self, record: BuildRecord) -> dict[str, date] | None:
+        """Return the earliest changed day by stored symbol; None where it is not known."""
+        found: dict[str, date] = {}
+        namings = self._symbol_history()
+        for name, columns in COLUMNS.items():
+            version = self._stored.version(TABLES[name])
+            rows = changed_rows(self._location, self._stored[name], record.inputs.get(name), version, columns)
+            if rows is None:
+                return None
+            if not rows.is_empty():
+                found = earliest(found, first_changes(TABLES[name], rows, namings))
+        return found
+
+    def chunks(self, securities: Sequence[Stale]) -> list[list[Stale]]:
+        """Return securities in chunks of whole series, without two of one symbol in one of them."""
+        return _chunks(securities, max(1, _CHUNK_ROWS // self._rows_per_symbol()))
+
+    def tail_chunks(self, securities: Sequence[Stale], need: int) -> Iterator[list[Stale]]:
+        """Yield securities in chunks of tails; those with about the same first day are together."""
+        by_day = sorted(securities, key=lambda each: (each.first, each.symbol))
+        start = 0
+        while start < len(by_day):
+            span = _TAIL_ROWS // (need + 20)
+            near = shifted(by_day[start].first, 40)
+            end = next((n for n in range(start, len(by_day)) if by_day[n].first > near), len(by_day))
+            yield from _chunks(by_day[start:end], max(1, span))
+            start = end
 
     def series_bars(self, requests: Sequence[SymbolRequest]) -> pl.DataFrame:
         """Return all bars of securities; see FeatureInputs."""
         return self._feature_bars(requests)
 
+    def tail_bars(self, chunk: Sequence[Stale], need: int) -> tuple[pl.DataFrame, set[str]]:
+        """Return the bars of each security from `need` rows before its first stale day on, with PLACE.
+
+        Also return the symbols that do not have so many rows before it: they are not among the bars.
+        """
+        firsts = pl.DataFrame({"symbol": [e.symbol for e in chunk], "first": [e.first for e in chunk]})
+        begin = shifted(min(each.first for each in chunk), -int(need * _DAYS + _HOLIDAYS))
+        bars = self._feature_bars([each.request for each in chunk], first=begin)
+        bars = bars.join(firsts, on="symbol", how="left", maintain_order="left")
+        before = (pl.col("date") < pl.col("first")).sum().over("symbol")
+        bars = bars.with_columns(
+            (pl.int_range(pl.len(), dtype=pl.Int64).over("symbol") - before.cast(pl.Int64)).alias(PLACE)
+        ).drop("first")
+        whole = bars.group_by("symbol").agg(pl.col(PLACE).min()).filter(pl.col(PLACE) <= -need)["symbol"]
+        short = {each.symbol for each in chunk} - set(whole)
+        kept = bars.filter(pl.col(PLACE) >= -need)
+        return (kept.filter(~pl.col("symbol").is_in(list(short))) if short else kept), short
+
+    def carried_values(
+        self, table: Table, feature_set: FeatureSet, chunk: Sequence[Stale], bars: pl.DataFrame
+    ) -> pl.DataFrame:
+        """Return symbol and the stored values of the carried features in the row before the first stale one."""
+        names = [each.name for each in feature_set.features if isinstance(each.memory, CarriedMemory)]
+        at = bars.filter(pl.col(PLACE) == -1).select("symbol", "date")
+        if not names or at.is_empty():
+            return at.select("symbol").with_columns(pl.lit(None, pl.Float64).alias(name) for name in names)
+        requests = [each.request for each in chunk]
+        low, high = at.select(pl.col("date").min().alias("a"), pl.col("date").max().alias("b")).row(0)
+        wanted = Selection.of(self._securities().stored_symbols(requests)).between(low, high)
+        stored = self._stored.rows(table, wanted, ["symbol", "date", *names])
+        stored = self._securities().rows_of_day(stored, requests, "date")
+        return at.join(stored, on=["symbol", "date"], how="left").select("symbol", *names)
+
+    def stored_rows(self, table: Table, chunk: Sequence[Stale]) -> pl.DataFrame:
+        """Return the stored rows of securities from their first stale day on."""
+        requests, securities = [each.request for each in chunk], self._securities()
+        symbols = securities.stored_symbols(requests)
+        rows = self._stored.rows(table, Selection.of(symbols).between(min(each.first for each in chunk), None))
+        if rows.is_empty():
+            return rows
+        firsts: dict[str, date] = {}
+        for each in chunk:
+            for symbol in securities.stored_symbols([each.request]):
+                firsts[symbol] = min(each.first, firsts.get(symbol, date.max))
+        first = pl.col("symbol").replace_strict(firsts, return_dtype=pl.Date)
+        return securities.without_others(rows.filter(pl.col("date") >= first), requests, "date")
+
     def series_rows(self, requests: Sequence[SymbolRequest], bars: pl.DataFrame, values: pl.DataFrame) -> pl.DataFrame:
         """Return values as rows of a table, under the symbol of their day."""
         return self._securities().of_day(self._feature_rows(bars, values), requests, "date")
 
-    def _symbols_at_once(self) -> int:
+    def _rows_per_symbol(self) -> int:
         version = self._stored.version(BARS_1D)
         rows = sum(file.rows for file in version.files) if version is not None else 0
-        per_symbol = max(250, rows // max(1, len(self._symbols_in(BARS_1D))))
-        return max(1, _CHUNK_ROWS // per_symbol)
+        return max(250, rows // max(1, len(self._symbols_in(BARS_1D))))
+
+
+def since_first(chunk: Sequence[Stale], bars: pl.DataFrame) -> pl.Series | None:
+    """Return whether each row is of the first stale day of its security or a later one; None: every row is."""
+    if all(each.first == EVERYTHING for each in chunk):
+        return None
+    firsts = {each.symbol: each.first for each in chunk}
+    first = pl.col("symbol").replace_strict(firsts, return_dtype=pl.Date)
+    return bars.select(pl.col("date") >= first).to_series()
+
+
+def lacking_values(feature_set: FeatureSet, bars: pl.DataFrame, carried: pl.DataFrame) -> set[str]:
+    """Return the symbols whose carried features have no stored value to go on from."""
+    names = [each.name for each in feature_set.features if isinstance(each.memory, CarriedMemory)]
+    if not names:
+        return set()
+    known = carried.filter(pl.all_horizontal(pl.col(name).is_not_null() for name in names))["symbol"]
+    return set(bars["symbol"].unique()) - set(known)
+
+
+def _chunks(securities: Sequence[Stale], size: int) -> list[list[Stale]]:
+    """Return securities in chunks of up to `size`, without two of one symbol in one of them."""
+    found: list[list[Stale]] = []
+    symbols: set[str] = set()
+    for each in securities:
+        if not found or len(found[-1]) >= size or each.symbol in symbols:
+            found.append([])
+            symbols = set()
+        found[-1].append(each)
+        symbols.add(each.symbol)
+    return found

@@ -83,5 +83,5 @@ def test_constant_prices_and_missing_trades_give_null_or_their_limit_and_never_n
     gap = compute(MINUTE.features, minutes(DAY, [100.0, None, math.nan, 104.0]))
     for name in MINUTE.names:
         assert not gap[name].is_nan().any(), name
-    assert gap["session_return"].to_list() == [0.0, None, None, pytest.approx(0.04)]
-    assert gap["return_1"].to_list() == [None] * 4
+    assert gap["session_return"].to_list() == [0.0, None, None, None]  # the last one has no open
+    assert gap["return_1"].to_list() == [None, None, None, pytest.approx(0.04)]  # from the last close that was observed

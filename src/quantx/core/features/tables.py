@@ -18,7 +18,7 @@ from quantx.core.table import INSTANT, Table
 ZONE = "features"
 TOLERANCE = 1e-9  # relative; a tail differs from the whole series in the last digits
 _ROWS_PER_FILE = 400_000  # of 45 columns: 60 MB
-_UNITS = {"ratio": "ratio", "price": "`currency` per share", "shares": "shares"}
+_UNITS = {"ratio": "ratio", "price": "`currency` per share", "shares": "shares", "currency": "`currency`"}
 
 _FIRST: Mapping[str, pl.DataType | type[pl.DataType]] = {"symbol": pl.String, "date": pl.Date}
 _LAST: Mapping[str, pl.DataType | type[pl.DataType]] = {
