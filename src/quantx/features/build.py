@@ -13,14 +13,15 @@ import structlog
 from quantx.core.features.feature import FeatureSet
 from quantx.core.features.record import BuildRecord
 from quantx.core.features.tables import table_of
+from quantx.core.features.tail import carried_names, rows_before, short_tails
 from quantx.core.table import Table
 from quantx.features.changed import EVERYTHING
 from quantx.features.changes import Changes
 from quantx.features.chunks import as_stored
 from quantx.features.cluster import ClusterBuild
 from quantx.features.engines import ClusterEngine, Engine
-from quantx.features.inputs import SERIES_INPUTS, BuildInputs, Stale, lacking_values, since_first
-from quantx.features.tails import PLACE, computed_tail, rows_before
+from quantx.features.engines.local import local_tails
+from quantx.features.inputs import SERIES_INPUTS, BuildInputs, Stale, since_first
 from quantx.lake.file_changes import AddedFile
 from quantx.lake.protocol import CommitContext
 from quantx.lake.table import LakeTable
@@ -153,20 +154,23 @@ class _Build:
 
     def _stale_rows(self, securities: Sequence[Stale]) -> Iterator[tuple[Sequence[Stale], pl.DataFrame]]:
         """Yield securities with their rows from the first stale day on."""
+        features = self._set.features
         tails = [each for each in securities if each.first != EVERYTHING]
         whole = [each for each in securities if each.first == EVERYTHING]
-        need = rows_before(self._set.features)
-        for chunk in self._inputs.tail_chunks(tails, need):
-            bars, short = self._inputs.tail_bars(chunk, need)
-            carried = self._inputs.carried_values(self._table, self._set, chunk, bars)
-            lacking = short | lacking_values(self._set, bars, carried)
-            whole += [each for each in chunk if each.symbol in lacking]
-            ready = [each for each in chunk if each.symbol not in lacking]
-            own = bars.filter(~pl.col("symbol").is_in(list(lacking))) if lacking else bars
-            if not ready or own.is_empty():
-                continue
-            values = computed_tail(self._set.features, own, carried, self._compute)
-            yield ready, self._as_rows([e.request for e in ready], own.filter(pl.col(PLACE) >= 0), values)
+        for chunk in self._inputs.tail_chunks(tails, rows_before(features)):
+            bars, last = self._inputs.tail_bars(chunk, rows_before(features))
+            last = self._inputs.with_stored(self._table, chunk, last, carried_names(features))
+            short = {each.symbol for each in chunk}.difference(last["symbol"]).union(short_tails(features, bars, last))
+            whole += [each for each in chunk if each.symbol in short]
+            ready = [each for each in chunk if each.symbol not in short]
+            if short:
+                bars, last = (rows.filter(~pl.col("symbol").is_in(list(short))) for rows in (bars, last))
+            if ready:
+                values = local_tails(features, bars, last)
+                own = bars.join(
+                    values.select("symbol", "date"), on=["symbol", "date"], how="semi", maintain_order="left"
+                )
+                yield ready, self._as_rows([each.request for each in ready], own, values)
         chunks = self._inputs.chunks(whole)
         for chunk, rows in zip(chunks, self._whole_rows(chunks), strict=True):
             yield chunk, rows
@@ -188,10 +192,6 @@ class _Build:
             if wanted is not None:
                 bars, values = bars.filter(wanted), values.filter(wanted)
             yield self._as_rows([each.request for each in chunk], bars, values)
-
-    def _compute(self, names: Sequence[str], bars: pl.DataFrame) -> pl.DataFrame:
-        """Return features of one chunk."""
-        return pl.concat(self._engine.run(self._set, names, [bars]))
 
     def _as_rows(self, requests: Sequence[SymbolRequest], bars: pl.DataFrame, values: pl.DataFrame) -> pl.DataFrame:
         """Return values as rows of the table, known from now on."""

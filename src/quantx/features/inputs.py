@@ -9,12 +9,10 @@ from functools import partial
 
 import polars as pl
 
-from quantx.core.features.feature import CarriedMemory, FeatureSet
 from quantx.core.features.record import BuildRecord
 from quantx.core.table import Table
 from quantx.core.tables import ACTIONS, BARS_1D, SYMBOL_HISTORY, TABLES
 from quantx.features.changed import COLUMNS, EVERYTHING, earliest, first_changes
-from quantx.features.tails import PLACE
 from quantx.lake.changed_rows import changed_rows
 from quantx.pipeline.runtime.context import Context
 from quantx.reader.arguments import shifted
@@ -123,38 +121,32 @@ class BuildInputs(FeatureInputs, UniverseQueries, SnapshotQueries):
         """Return all bars of securities; see FeatureInputs."""
         return self._feature_bars(requests)
 
-    def tail_bars(self, chunk: Sequence[Stale], need: int) -> tuple[pl.DataFrame, set[str]]:
-        """Return the bars of each security from `need` rows before its first stale day on, with PLACE.
+    def tail_bars(self, chunk: Sequence[Stale], need: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Return the bars of each security from `need` rows before its first stale day on, or those that there are.
 
-        Also return the symbols that do not have so many rows before it: they are not among the bars.
+        Also return the date of the row before that day, by symbol.
         """
-        firsts = pl.DataFrame({"symbol": [e.symbol for e in chunk], "first": [e.first for e in chunk]})
         begin = shifted(min(each.first for each in chunk), -int(need * _DAYS + _HOLIDAYS))
         bars = self._feature_bars([each.request for each in chunk], first=begin)
+        firsts = pl.DataFrame({"symbol": [e.symbol for e in chunk], "first": [e.first for e in chunk]})
         bars = bars.join(firsts, on="symbol", how="left", maintain_order="left")
-        before = (pl.col("date") < pl.col("first")).sum().over("symbol")
-        bars = bars.with_columns(
-            (pl.int_range(pl.len(), dtype=pl.Int64).over("symbol") - before.cast(pl.Int64)).alias(PLACE)
-        ).drop("first")
-        whole = bars.group_by("symbol").agg(pl.col(PLACE).min()).filter(pl.col(PLACE) <= -need)["symbol"]
-        short = {each.symbol for each in chunk} - set(whole)
-        kept = bars.filter(pl.col(PLACE) >= -need)
-        return (kept.filter(~pl.col("symbol").is_in(list(short))) if short else kept), short
+        before = pl.col("date") < pl.col("first")
+        last = bars.filter(before).group_by("symbol").agg(pl.col("date").last())
+        behind = (before.sum() - pl.int_range(pl.len())).over("symbol")
+        return bars.filter(behind <= need).drop("first"), last
 
-    def carried_values(
-        self, table: Table, feature_set: FeatureSet, chunk: Sequence[Stale], bars: pl.DataFrame
+    def with_stored(
+        self, table: Table, chunk: Sequence[Stale], last: pl.DataFrame, names: Sequence[str]
     ) -> pl.DataFrame:
-        """Return symbol and the stored values of the carried features in the row before the first stale one."""
-        names = [each.name for each in feature_set.features if isinstance(each.memory, CarriedMemory)]
-        at = bars.filter(pl.col(PLACE) == -1).select("symbol", "date")
-        if not names or at.is_empty():
-            return at.select("symbol").with_columns(pl.lit(None, pl.Float64).alias(name) for name in names)
+        """Return symbol, date and the stored values of some features in those rows; null where there are none."""
+        if not names or last.is_empty():
+            return last.with_columns(pl.lit(None, pl.Float64).alias(name) for name in names)
         requests = [each.request for each in chunk]
-        low, high = at.select(pl.col("date").min().alias("a"), pl.col("date").max().alias("b")).row(0)
+        low, high = last.select(pl.col("date").min().alias("low"), pl.col("date").max().alias("high")).row(0)
         wanted = Selection.of(self._securities().stored_symbols(requests)).between(low, high)
         stored = self._stored.rows(table, wanted, ["symbol", "date", *names])
         stored = self._securities().rows_of_day(stored, requests, "date")
-        return at.join(stored, on=["symbol", "date"], how="left").select("symbol", *names)
+        return last.join(stored, on=["symbol", "date"], how="left")
 
     def stored_rows(self, table: Table, chunk: Sequence[Stale]) -> pl.DataFrame:
         """Return the stored rows of securities from their first stale day on."""
@@ -187,15 +179,6 @@ def since_first(chunk: Sequence[Stale], bars: pl.DataFrame) -> pl.Series | None:
     firsts = {each.symbol: each.first for each in chunk}
     first = pl.col("symbol").replace_strict(firsts, return_dtype=pl.Date)
     return bars.select(pl.col("date") >= first).to_series()
-
-
-def lacking_values(feature_set: FeatureSet, bars: pl.DataFrame, carried: pl.DataFrame) -> set[str]:
-    """Return the symbols whose carried features have no stored value to go on from."""
-    names = [each.name for each in feature_set.features if isinstance(each.memory, CarriedMemory)]
-    if not names:
-        return set()
-    known = carried.filter(pl.all_horizontal(pl.col(name).is_not_null() for name in names))["symbol"]
-    return set(bars["symbol"].unique()) - set(known)
 
 
 def _chunks(securities: Sequence[Stale], size: int) -> list[list[Stale]]:
