@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 
@@ -15,18 +15,18 @@ from quantx.core.features.record import BuildRecord
 from quantx.core.features.tables import table_of
 from quantx.core.features.tail import carried_names, rows_before, short_tails
 from quantx.core.table import Table
-from quantx.features.changed import EVERYTHING
 from quantx.features.changes import Changes
 from quantx.features.chunks import as_stored
 from quantx.features.cluster import ClusterBuild
 from quantx.features.engines import ClusterEngine, Engine
 from quantx.features.engines.local import local_tails
-from quantx.features.inputs import SERIES_INPUTS, BuildInputs, Stale, since_first
+from quantx.features.inputs import BuildInputs, Stale, since_first
 from quantx.lake.file_changes import AddedFile
 from quantx.lake.protocol import CommitContext
 from quantx.lake.table import LakeTable
 from quantx.pipeline.runtime.platform import Platform
 from quantx.pipeline.runtime.roles import RoleHolder, committing, take_role
+from quantx.reader.feature_changes import EVERYTHING, inputs_of
 from quantx.reader.symbol_history import SymbolRequest
 
 log = structlog.get_logger()
@@ -97,7 +97,7 @@ class _Build:
                 return self._replace(inputs.securities(symbols), self._record(symbols, self._now))
             self._now = max(self._now, record.at)
             scope = _joined_scope(record.symbols, symbols)
-            return self._update(inputs.stale(record, scope), self._record(scope, record.since))
+            return self._update(inputs.stale(self._set, record, scope), self._record(scope, record.since))
 
     def _replace(self, securities: Sequence[Stale], record: BuildRecord) -> Built:
         """Make every row anew; rows of other definitions go away with their revisions."""
@@ -105,7 +105,7 @@ class _Build:
             return self._built(0, 0, 0, securities)
         read_at = self._inputs.versions([self._table.name])[self._table.name]
         files, rows = self._written(securities)
-        context = CommitContext(by=self._holder, properties=record.properties)
+        context = CommitContext(by=self._holder, properties=replace(record, rows=rows).properties)
         if self._revisions.version() is not None:
             self._revisions.replace(CommitContext(by=self._holder), [])
         self._stored.replace(context, files, read_at=read_at)
@@ -135,9 +135,10 @@ class _Build:
                 changes.files += self._stored.write(changes.take_new())
         if changes.nothing:
             return self._built(0, 0, 0, securities)
-        context = CommitContext(by=self._holder, properties=record.properties)
         self._keep(changes.superseded())
         new, changed, gone = changes.frames()
+        count = self._inputs.row_count(self._table) + changes.added - gone.height
+        context = CommitContext(by=self._holder, properties=replace(record, rows=count).properties)
         self._stored.commit(context, new, changed, gone, read_at=read_at, files=changes.files)
         return self._built(changes.added, changed.height, gone.height, securities)
 
@@ -212,7 +213,7 @@ class _Build:
         return BuildRecord(
             definition=self._set.hash,
             kernels=kernel_versions(),
-            inputs=self._inputs.versions(SERIES_INPUTS),
+            inputs=self._inputs.versions(inputs_of(self._set)),
             since=since,
             at=self._now,
             symbols=symbols,

@@ -9,22 +9,20 @@ from functools import partial
 
 import polars as pl
 
+from quantx.core.features.feature import FeatureSet
 from quantx.core.features.record import BuildRecord
 from quantx.core.table import Table
-from quantx.core.tables import ACTIONS, BARS_1D, SYMBOL_HISTORY, TABLES
-from quantx.features.changed import COLUMNS, EVERYTHING, earliest, first_changes
-from quantx.lake.changed_rows import changed_rows
+from quantx.core.tables import BARS_1D
 from quantx.pipeline.runtime.context import Context
 from quantx.reader.arguments import shifted
 from quantx.reader.cache.folder import cache_folder
-from quantx.reader.feature_inputs import FeatureInputs
+from quantx.reader.feature_changes import EVERYTHING, earliest
+from quantx.reader.features import FeatureQueries
 from quantx.reader.selection import Selection
 from quantx.reader.snapshots import SnapshotQueries
 from quantx.reader.symbol_history import SymbolRequest
-from quantx.reader.universes import UniverseQueries
-from quantx.settings import MARKETS, preferred_vendors
+from quantx.settings import preferred_vendors
 
-SERIES_INPUTS = (BARS_1D.name, ACTIONS.name, SYMBOL_HISTORY.name)
 _CHUNK_ROWS = 400_000  # bars of whole series at once: with 45 features 150 MB
 _TAIL_ROWS = 1_200_000  # bars of tails at once: few of their rows are results
 _DAYS = 1.5  # calendar days per session, and some for holidays
@@ -44,7 +42,7 @@ class Stale:
         return self.request.symbol
 
 
-class BuildInputs(FeatureInputs, UniverseQueries, SnapshotQueries):
+class BuildInputs(FeatureQueries, SnapshotQueries):
     """The inputs of a build."""
 
     @staticmethod
@@ -59,47 +57,37 @@ class BuildInputs(FeatureInputs, UniverseQueries, SnapshotQueries):
         version = self._stored.version(table)
         return None if version is None else BuildRecord.of(version.properties)
 
-    def versions(self, names: Sequence[str]) -> dict[str, int | None]:
+    def versions(self, names: Iterable[str]) -> dict[str, int | None]:
         """Return the versions of some tables that this build reads."""
-        found = {name: self._stored.version(TABLES[name]) for name in names}
-        return {name: None if version is None else version.number for name, version in found.items()}
+        return self._table_versions(names)
 
     def orders(self) -> dict[str, list[str]]:
         """Return the preferred vendors of daily bars by market."""
-        return {market: list(self._sources_of("1d", market)) for market in MARKETS if market != "any"}
+        return self._orders()
+
+    def row_count(self, table: Table) -> int:
+        """Return the number of rows of a table."""
+        return self._rows_in(table)
 
     def securities(self, symbols: Iterable[str] | None) -> list[Stale]:
         """Return every security with bars (of some symbols), in the order of their symbols."""
         return [Stale(each) for layer in self._security_layers(symbols) for each in layer]
 
-    def stale(self, record: BuildRecord, symbols: Sequence[str] | None) -> list[Stale]:
+    def stale(self, feature_set: FeatureSet, record: BuildRecord, symbols: Sequence[str] | None) -> list[Stale]:
         """Return the securities of a table whose rows may have changed since its record, and those that are new."""
-        since = self._changes_since(record)
-        if since is None or record.orders != self.orders():
+        since = self._changes_since(feature_set, record)
+        if since is None or not self._is_whole(feature_set, record):
             return self.securities(symbols)
-        scope = None if symbols is None else set(symbols)
-        if scope is not None or record.symbols is not None:
-            built = set(record.symbols or ())
-            added = self._symbols_in(BARS_1D) if scope is None else scope - built
+        scope, built = None if symbols is None else set(symbols), set(record.symbols or ())
+        if record.symbols is not None:
+            added = self._symbols_in(BARS_1D) if scope is None else scope
             since = earliest(since, dict.fromkeys(set(added) - built, EVERYTHING))
         found = []
         for each in self.securities(since):
             stored = self._securities().stored_symbols([each.request])
-            if scope is None or not scope.isdisjoint(stored):
-                found.append(Stale(each.request, min(since.get(symbol, date.max) for symbol in stored)))
-        return found
-
-    def _changes_since(self, record: BuildRecord) -> dict[str, date] | None:
-        """Return the earliest changed day by stored symbol; None where it is not known."""
-        found: dict[str, date] = {}
-        namings = self._symbol_history()
-        for name, columns in COLUMNS.items():
-            version = self._stored.version(TABLES[name])
-            rows = changed_rows(self._location, self._stored[name], record.inputs.get(name), version, columns)
-            if rows is None:
-                return None
-            if not rows.is_empty():
-                found = earliest(found, first_changes(TABLES[name], rows, namings))
+            first = self._first_stale(each.request, since)
+            if first is not None and (scope is None or not scope.isdisjoint(stored)):
+                found.append(Stale(each.request, first))
         return found
 
     def chunks(self, securities: Sequence[Stale]) -> list[list[Stale]]:

@@ -22,6 +22,7 @@ class BuildRecord:
     inputs: Mapping[str, int | None]  # versions of the tables; None: there was no such table
     since: datetime  # first build with this definition; the rows can't show what was known before
     at: datetime  # of the last commit
+    rows: int = 0  # of the table; another number shows that a file was lost
     symbols: Sequence[str] | None = None  # the built ones; None: every series of the lake
     universes: Sequence[str] = ()  # of a cross-section
     orders: Mapping[str, Sequence[str]] | None = None  # the preferred vendors by market
