@@ -14,9 +14,11 @@ from quantx.core.features.feature import FeatureSet
 from quantx.core.features.record import BuildRecord
 from quantx.core.features.tables import table_of
 from quantx.core.features.tail import carried_names, rows_before, short_tails
-from quantx.core.table import INSTANT, Table
+from quantx.core.table import Table
 from quantx.features.changes import Changes
-from quantx.features.engines import Engine
+from quantx.features.chunks import as_stored
+from quantx.features.cluster import ClusterBuild
+from quantx.features.engines import ClusterEngine, Engine
 from quantx.features.engines.local import local_tails
 from quantx.features.inputs import BuildInputs, Stale, since_first
 from quantx.lake.file_changes import AddedFile
@@ -84,6 +86,7 @@ class _Build:
         self._stored = LakeTable(platform.location, self._table)
         self._revisions = LakeTable(platform.location, self._table.revisions)
         self._inputs = BuildInputs.of(platform)
+        self._sources = platform.settings.sources
         self._now: datetime = platform.clock.now()
         self._on_progress = on_progress
 
@@ -98,18 +101,27 @@ class _Build:
 
     def _replace(self, securities: Sequence[Stale], record: BuildRecord) -> Built:
         """Make every row anew; rows of other definitions go away with their revisions."""
-        files, rows = list[AddedFile](), 0
         if not securities:
             return self._built(0, 0, 0, securities)
         read_at = self._inputs.versions([self._table.name])[self._table.name]
-        for part in self._in_files(self._whole_rows(self._inputs.chunks(securities))):
-            files += self._stored.write(part)
-            rows += part.height
+        files, rows = self._written(securities)
         context = CommitContext(by=self._holder, properties=replace(record, rows=rows).properties)
         if self._revisions.version() is not None:
             self._revisions.replace(CommitContext(by=self._holder), [])
         self._stored.replace(context, files, read_at=read_at)
         return self._built(rows, 0, 0, securities, whole=True)
+
+    def _written(self, securities: Sequence[Stale]) -> tuple[list[AddedFile], int]:
+        """Write every row into data files, here or on a cluster; return the files and the number of rows."""
+        chunks, files, rows = self._inputs.chunks(securities), list[AddedFile](), 0
+        if isinstance(self._engine, ClusterEngine):
+            groups = [[each.request for each in chunk] for chunk in chunks]
+            work = ClusterBuild(self._inputs, self._set, self._now, self._sources, self._on_progress)
+            return work.written(self._engine, groups)
+        for part in self._in_files(self._whole_rows(chunks)):
+            files += self._stored.write(part)
+            rows += part.height
+        return files, rows
 
     def _update(self, securities: Sequence[Stale], record: BuildRecord) -> Built:
         """Make the rows anew that may have changed, and commit those that have."""
@@ -184,10 +196,7 @@ class _Build:
 
     def _as_rows(self, requests: Sequence[SymbolRequest], bars: pl.DataFrame, values: pl.DataFrame) -> pl.DataFrame:
         """Return values as rows of the table, known from now on."""
-        rows = self._inputs.series_rows(requests, bars, values)
-        return rows.with_columns(
-            pl.col("date").dt.year().cast(pl.Int32).alias("year"), pl.lit(self._now, INSTANT).alias("known_from")
-        ).select(list(self._table.schema))
+        return as_stored(self._table, self._inputs.series_rows(requests, bars, values), self._now)
 
     def _in_files(self, parts: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
         """Yield the parts in larger ones, so that files are few."""

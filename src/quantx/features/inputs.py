@@ -19,6 +19,7 @@ from quantx.reader.cache.folder import cache_folder
 from quantx.reader.feature_changes import EVERYTHING, earliest
 from quantx.reader.features import FeatureQueries
 from quantx.reader.selection import Selection
+from quantx.reader.snapshots import SnapshotQueries
 from quantx.reader.symbol_history import SymbolRequest
 from quantx.settings import preferred_vendors
 
@@ -41,7 +42,7 @@ class Stale:
         return self.request.symbol
 
 
-class BuildInputs(FeatureQueries):
+class BuildInputs(FeatureQueries, SnapshotQueries):
     """The inputs of a build."""
 
     @staticmethod
