@@ -107,9 +107,6 @@ ASSET_CLASSES: Mapping[AssetClassName, AssetClass] = {
     )
 }
 ASSET_CLASS_NAMES = tuple(ASSET_CLASSES)
-# The markets of classes without an exchange, beside those of exchanges: us, hk, jp and eu.
-MARKETS_OF_CLASSES = tuple(each.market for each in ASSET_CLASSES.values() if each.market is not None)
-CLASS_OF_MARKET = {each.market: each.name for each in ASSET_CLASSES.values() if each.market is not None}
 NEGATIVE_PRICES = frozenset(each.name for each in ASSET_CLASSES.values() if each.negative_prices)
 WITHOUT_ACTIONS = frozenset(each.name for each in ASSET_CLASSES.values() if not each.has_actions)
 WITHOUT_VOLUME = frozenset(each.name for each in ASSET_CLASSES.values() if not each.has_volume)

@@ -46,7 +46,7 @@ MEANINGS = {
     "by": "approver of the decision, or of the acknowledgement",
     "universe": "name of the universe",
     "phase": "phase of the universe",
-    "market": "us, hk, jp or eu",
+    "market": "us, hk, jp, eu, fx, crypto or futures",
     "name": "the source's name for the security",
     "member_from": "first day of membership; null: since before the list began",
     "member_to": "last day of membership; null: still a member",

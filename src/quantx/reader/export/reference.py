@@ -27,7 +27,7 @@ METADATA_COLUMNS: Mapping[str, str] = {
     "symbol": "canonical symbol",
     "instrument": "permanent id of the security; null: the lake has no symbol history of it",
     "name": "name from a universe or from the symbol history",
-    "market": "us, hk, jp or eu",
+    "market": "us, hk, jp, eu, fx, crypto or futures",
     "currency": "usual currency of the quotes (GBX is pence)",
     "timezone": "IANA time zone of the exchange",
     "status": "listed or delisted; null: unknown",
