@@ -293,10 +293,11 @@ def _sessions(code: str) -> pl.DataFrame:
 
 def _curated_bars(accepted: pl.DataFrame, origins: pl.DataFrame, source: str, table: Table) -> pl.DataFrame:
     whole = table.schema["volume"] == pl.Int64
+    volume = pl.col("volume").fill_nan(None).fill_null(0)  # classes without one may be sent without one
     rows = _with_facts(accepted, origins.drop("payload_sha256")).with_columns(
         pl.lit(source).alias("source"),
         pl.col("date").dt.year().alias("year"),
-        pl.col("volume").round().cast(pl.Int64) if whole else pl.col("volume"),
+        volume.round().cast(pl.Int64) if whole else volume,
     )
     decided = rows["decided"].null_count() < rows.height
     return (rows.with_columns(known_from()) if decided else rows).select(*table.schema, "volume_step")

@@ -175,7 +175,7 @@ def _curated(accepted: pl.DataFrame, facts: pl.DataFrame, source: str) -> pl.Dat
         .with_columns(
             pl.lit(source).alias("source"),
             (pl.col("date").dt.year() * 100 + pl.col("date").dt.month()).alias("month"),
-            pl.col("volume").round().cast(pl.Int64),
+            pl.col("volume").fill_nan(None).fill_null(0).round().cast(pl.Int64),
             known_from(),
         )
         .select(list(BARS_1M.schema))
