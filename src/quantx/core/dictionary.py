@@ -73,6 +73,7 @@ COLUMNS: Mapping[str, Column] = {
     "universe": Column("settings"),
     "phase": Column("settings"),
     "market": Column("list"),
+    "asset_class": Column("quantx"),
     "name": Column("list"),
     "member_from": Column("list"),
     "member_to": Column("list"),
@@ -164,7 +165,9 @@ NULLABLE: Mapping[str, frozenset[str]] = {
     "quarantine": frozenset({"date", "payload_sha256", "policy", "sent", "passed"}),
     "decisions": frozenset({"date"}),
     "universe_members": frozenset({"name", "member_from", "member_to"}),
-    "instruments": frozenset({"name", "listed_on", "delisted_on", "reason", "sic", "industry", "sector"}),
+    "instruments": frozenset(
+        {"asset_class", "name", "listed_on", "delisted_on", "reason", "sic", "industry", "sector"}
+    ),
     "symbol_history": frozenset({"symbol_from", "symbol_to"}),
     "sessions": frozenset(),
     "findings": frozenset({"source", "dataset", "first_day", "last_day", "facts", "by", "reason"}),

@@ -180,6 +180,7 @@ INSTRUMENTS = Table(
     {
         "instrument": pl.String,
         "market": pl.String,
+        "asset_class": pl.String,  # see core/asset_classes.py
         "name": pl.String,
         "status": pl.String,  # listed or delisted
         "listed_on": pl.Date,
@@ -194,7 +195,10 @@ INSTRUMENTS = Table(
     partitions=(),
     key=("instrument",),
     sort=("instrument",),
-    values=("market", "name", "status", "listed_on", "delisted_on", "reason", "evidence", "sic", "industry", "sector"),
+    values=(
+        *("market", "asset_class", "name", "status", "listed_on", "delisted_on"),
+        *("reason", "evidence", "sic", "industry", "sector"),
+    ),
     null_is_unknown=False,
 )
 

@@ -19,6 +19,7 @@ from pydantic_settings import (
 from quantx.calendar_files import keep_calendars
 from quantx.core.foreign_errors import value_fact
 from quantx.core.schedule import parse_schedule
+from quantx.core.symbols import MARKETS as _MARKETS
 from quantx.errors import ConfigError
 from quantx.settings.azure_storage import StorageKey, parse_connection_string
 from quantx.settings.concepts import OWN_CONCEPTS
@@ -28,7 +29,7 @@ from quantx.settings.user_cache import user_cache
 from quantx.settings.vendors import FLAT_NAMES, VENDOR_SETTINGS, Vendors, checked_contact, flat_name, nested, source_of
 
 DECLARATION = Path("config/universes.yaml")
-TIMEFRAMES, MARKETS = ("1d", "1m"), ("us", "hk", "jp", "eu", "any")
+TIMEFRAMES, MARKETS = ("1d", "1m"), (*_MARKETS, "any")
 
 
 def _names(field: str, *earlier: str) -> AliasChoices:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic_core import ErrorDetails
 
 from quantx.core.foreign_errors import value_fact
+from quantx.core.symbols import MarketName
 from quantx.errors import ConfigError
 from quantx.settings.yaml_document import YamlDocument, read_yaml
 from quantx.universes.earlier_form import Declared, declared_universes
@@ -27,7 +28,7 @@ class UniverseSpec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")  # part of paths
-    market: Literal["us", "hk", "jp", "eu"]
+    market: MarketName
     type: SourceType
     enabled: bool = True  # False: not refreshed with its phase, not in daily updates
     description: str = ""

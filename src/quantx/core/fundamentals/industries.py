@@ -53,6 +53,7 @@ def with_industries(instruments: pl.DataFrame, securities: pl.DataFrame, now: da
     rows = rows.with_columns(pl.when(changed).then(pl.lit(now, INSTANT)).otherwise("known_from").alias("known_from"))
     new = securities.join(instruments, on="instrument", how="anti").with_columns(
         pl.lit("us").alias("market"),
+        pl.lit("equity").alias("asset_class"),
         pl.lit("listed").alias("status"),
         pl.lit("the SEC's list of tickers").alias("evidence"),
         pl.lit(now, INSTANT).alias("known_from"),
