@@ -149,6 +149,10 @@ COMMANDS: Mapping[str, CommandModules] = {
         "fundamentals_show",
         summary="Fetch the filings and facts of filers from the SEC, and show them point in time.",
     ),
+    "rates": _of(
+        "rates",
+        summary="Fetch the US Treasury's par yields and the ECB's reference rates, and show them point in time.",
+    ),
     "instruments": _of(
         "instruments", summary="Manage securities and their symbol history: list, import from files, delist."
     ),

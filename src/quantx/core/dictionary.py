@@ -145,6 +145,10 @@ COLUMNS: Mapping[str, Column] = {
     "metric": Column("quantx"),
     "method": Column("quantx"),
     "licence": Column("quantx"),
+    "tenor": Column("vendor"),
+    "base": Column("vendor"),
+    "quote": Column("vendor"),
+    "rate": Column("vendor", "units of `quote` per unit of `base`"),
 }
 
 # The nullable columns by table; their meaning explains a null. A table's revisions have the same ones.
@@ -170,6 +174,8 @@ NULLABLE: Mapping[str, frozenset[str]] = {
     "filings": frozenset({"cik", "items", "report_end", "description", "url"}),
     "filers": frozenset({"cik", "name", "kind", "sic", "industry", "sector", "fiscal_year_end", "tickers"}),
     "esg_facts": frozenset({"cik", "start", "form", "accession"}),
+    "rates": frozenset(),
+    "fx_rates": frozenset(),
 }
 
 
