@@ -1,7 +1,7 @@
 """The datasets of facts about companies and of published rates.
 
-One declaration makes a dataset known to the whole pipeline. The curator, `quantx reprocess`, verification, quarantine, the coverage page, SQL and `lake.dataset_rows` read the
-declarations. docs/how-to/add-a-dataset.md has the steps.
+One declaration makes a dataset known to the whole pipeline. The curator, `quantx reprocess`, verification, quarantine,
+the coverage page, SQL and `lake.dataset_rows` read the declarations. docs/how-to/add-a-dataset.md has the steps.
 """
 
 from __future__ import annotations

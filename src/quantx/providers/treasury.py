@@ -16,7 +16,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -141,7 +141,7 @@ def _table(text: str) -> Table | None:
     return (lines[0], lines[1:]) if lines and lines[0][0] == DATE else None
 
 
-def _object(header: Sequence[str], row: Sequence[str]) -> Mapping[str, Any]:
+def _object(header: Sequence[str], row: Sequence[str]) -> dict[str, Any]:
     def value(name: str, cell: str) -> Any:
         try:
             return cell if name == DATE else rate_of(cell, name)

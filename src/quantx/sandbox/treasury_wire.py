@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import date
 from typing import ClassVar
 
-from quantx.core.rate_series import UST
+from quantx.core.rate_series import UST, tenor_months
 from quantx.providers.treasury import ALWAYS, DATE, KIND, PATH, SINCE, tenor_of
 from quantx.sandbox.book import Book
 from quantx.sandbox.messages import WireReply, WireRequest
@@ -16,9 +16,7 @@ from quantx.sandbox.synthetic_rates import TENORS, yield_of
 _CSV, _HTML = "text/csv; charset=utf-8", "text/html; charset=UTF-8"
 _DOCUMENT = re.compile(re.escape(PATH) + r"/(\d{4})/all")
 _PAGE = b"<!DOCTYPE html>\n<html><head><title>%s | U.S. Department of the Treasury</title></head><body></body></html>\n"
-_COLUMNS = ("1 Mo", "1.5 Month", "2 Mo", "3 Mo", "4 Mo", "6 Mo", "1 Yr", "2 Yr", "3 Yr", "5 Yr", "7 Yr", "10 Yr")
-_COLUMNS += ("20 Yr", "30 Yr")
-assert set(_COLUMNS) == {*ALWAYS, *SINCE}, "the columns are those that the adapter declares"
+_COLUMNS = sorted({*ALWAYS, *SINCE}, key=lambda name: tenor_months(tenor_of(name) or ""))
 
 
 class TreasuryWire:

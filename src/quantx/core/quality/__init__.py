@@ -4,7 +4,8 @@
 `series_rules`, `minute_session_rules` and `minute_shift` check curated bars against their neighbours.
 `dividend_rules` and `adjustments` check corporate actions, `evidence_rules` whole replies and their events against the
 prices. `rate_rules` check published rates. `vendor_causes` and `action_comparison` compare two vendors.
-`operational_rules` are about the system's own work. `RULES` has the rules with a row expression, `FINDING_RULES` every rule that a finding can name.
+`operational_rules` are about the system's own work. `RULES` has the rules with a row
+expression, `FINDING_RULES` every rule that a finding can name.
 """
 
 from quantx.core.quality.action_comparison import EVENT_COMPARISON_RULES

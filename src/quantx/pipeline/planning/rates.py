@@ -10,7 +10,7 @@ from datetime import date
 
 import structlog
 
-from quantx.core.model import Series, Window
+from quantx.core.model import RunKind, Series, Window
 from quantx.core.rate_series import RATE_SERIES, RateSeries
 from quantx.errors import ConfigError
 from quantx.pipeline.planning.plan import plan_filers
@@ -39,7 +39,7 @@ def plan_rates(context: Context, source: str | None = None, *, start: date | Non
     request: dict[str, object] = {"rates": [each.symbol for each in wanted]}
     if start is not None:
         request["start"] = str(start)
-    kind = "daily" if start is None and not again else "backfill"
+    kind: RunKind = "daily" if start is None and not again else "backfill"
     return plan_filers(context, kind, tasks, [each.symbol for each in wanted], request)
 
 
