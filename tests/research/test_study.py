@@ -51,7 +51,7 @@ def test_a_study_is_read_and_cannot_be_changed(tmp_path: Path) -> None:
         ("horizon: 20", "horizon: 20, entry_lag: 0", ", line 6: label.entry_lag: must be 1 or more"),
         ("horizon: 20", "horizon: soon", ", line 6: label.horizon: is no whole number"),
         ("  train: 500\n", "", ", line 7: the field splits.train is missing"),
-        ("method: walk_forward", "method: kfold", "splits.method: 'kfold' must be 'walk_forward', 'combinatorial_purged'"),
+        ("method: walk_forward", "method: kfold", "'kfold' must be 'walk_forward', 'combinatorial_purged'"),
         ("  train: 500", "  training: 500", ", line 9: splits.training is no field of a study"),
         ("kind: lightgbm", "kind: estimator", ", line 11: the field model.name is missing"),
         ("universe: us_sp500\n", "", ": the study: a study needs either `universe` or `symbols`"),

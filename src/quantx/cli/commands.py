@@ -154,6 +154,10 @@ COMMANDS: Mapping[str, CommandModules] = {
         "research",
         summary="Run a study: build a dataset without look-ahead, train a model, judge it, and write its predictions.",
     ),
+    "rates": _of(
+        "rates",
+        summary="Fetch the US Treasury's par yields and the ECB's reference rates, and show them point in time.",
+    ),
     "instruments": _of(
         "instruments", summary="Manage securities and their symbol history: list, import from files, delist."
     ),

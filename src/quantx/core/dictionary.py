@@ -150,6 +150,10 @@ COLUMNS: Mapping[str, Column] = {
     "study": Column("settings"),
     "model": Column("quantx"),
     "prediction": Column("quantx", "unit of the study's label"),
+    "tenor": Column("vendor"),
+    "base": Column("vendor"),
+    "quote": Column("vendor"),
+    "rate": Column("vendor", "units of `quote` per unit of `base`"),
 }
 
 # The nullable columns by table; their meaning explains a null. A table's revisions have the same ones.
@@ -178,6 +182,8 @@ NULLABLE: Mapping[str, frozenset[str]] = {
     "filers": frozenset({"cik", "name", "kind", "sic", "industry", "sector", "fiscal_year_end", "tickers"}),
     "esg_facts": frozenset({"cik", "start", "form", "accession"}),
     "predictions": frozenset(),
+    "rates": frozenset(),
+    "fx_rates": frozenset(),
 }
 
 

@@ -43,6 +43,7 @@ class PanelQueries(RatioPanels, UniverseQueries):
         source: str | None = None,
         extended: bool = False,
         on: On | None = None,
+        currency: str | None = None,
     ) -> pl.DataFrame:
         """Return one row per session and one column per symbol, filled with `field`; null without a bar.
 
@@ -51,8 +52,8 @@ class PanelQueries(RatioPanels, UniverseQueries):
         `timeframe="1m"` there is a row per minute (`time`, UTC) with a bar of any symbol.
 
         `members_only` gives null on days on which a security was no member: a panel without survivorship bias. The
-        other arguments are those of `bars`. Prices are as traded by default: returns across splits and dividends need
-        `adjust="total"`.
+        other arguments are those of `bars`; `currency` is for prices only. Prices are as traded by default: returns
+        across splits and dividends need `adjust="total"`.
 
         A field may be a concept and a period, as in "revenue_ttm", "net_income_annual", "assets" (the latest
         quarter): on each session the newest period's last value that was public before the session's close. A panel of
@@ -66,7 +67,13 @@ class PanelQueries(RatioPanels, UniverseQueries):
         if members_only and members is None:
             raise ConfigError("members_only needs a universe")
         bars = partial(
-            BarRequest.parse, timeframe=timeframe, adjust=adjust, base=base, source=source, extended=extended
+            BarRequest.parse,
+            timeframe=timeframe,
+            adjust=adjust,
+            base=base,
+            source=source,
+            extended=extended,
+            currency=currency,
         )
         request = PanelRequest(
             fields=to_texts(field, "field"),
@@ -78,6 +85,8 @@ class PanelQueries(RatioPanels, UniverseQueries):
         concepts, ratios = self._concept_fields(request.fields), [name for name in request.fields if name in RATIOS]
         if not concepts and not ratios:
             return self._price_panel(request, request.fields, universe)
+        if currency is not None:
+            raise ConfigError("currency is for prices; concepts and ratios are in the currency of their filings")
         prices = [name for name in request.fields if name not in concepts and name not in ratios]
         panel = self._price_panel(request, prices, universe) if prices else None
         of_concepts = request.of_concepts(concepts, self._filer_requests(request.names, request.on), self._sessions)

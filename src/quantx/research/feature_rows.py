@@ -57,8 +57,9 @@ def chosen_features(names: Sequence[str]) -> StudyFeatures:
         if len(matches) > 1 and name not in SETS:
             raise ConfigError(f"features: {name} is in several sets; use {' or '.join(matches)}")
         if not matches:
+            known = [*SETS, *every, *(each.name for each in every.values())]
             raise ConfigError(
-                f"features: there is no feature or set {name}{did_you_mean(name, [*SETS, *every, *(each.name for each in every.values())])}; the sets are"
+                f"features: there is no feature or set {name}{did_you_mean(name, known)}; the sets are"
                 f" {', '.join(SETS)}, and `quantx features list` shows their features"
             )
         found |= matches

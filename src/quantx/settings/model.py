@@ -149,6 +149,11 @@ class Settings(Vendors, BaseSettings):
         description="let daily updates also fetch the filings and facts of the American members from the SEC (`quantx"
         " fundamentals update`); needs `contact`",
     )
+    rates: bool = Field(
+        False,
+        description="let daily updates also fetch the US Treasury's par yields and the ECB's reference rates (`quantx"
+        " rates update`)",
+    )
     inspect: bool = Field(
         True,
         description="inspect series, minutes, dividends, vendors and gaps after each run, and write the coverage page",

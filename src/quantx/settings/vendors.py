@@ -136,6 +136,23 @@ class SecSettings(VendorSettings):
         return checked_contact(value)
 
 
+class TreasurySettings(VendorSettings):
+    """The US Treasury: no key, one document per year."""
+
+    title = "the US Treasury"
+    adapter = "quantx.providers.treasury:Treasury"
+    default_quota = "1/s"
+    names = ("ust",)
+
+
+class EcbSettings(VendorSettings):
+    """The European Central Bank: no key, one document for all currencies."""
+
+    title = "the ECB"
+    adapter = "quantx.providers.ecb:Ecb"
+    default_quota = "1/s"
+
+
 class Vendors(BaseModel):
     """The part of `Settings` that lists the vendors; a field's name is the source in tables and tasks."""
 
@@ -145,6 +162,8 @@ class Vendors(BaseModel):
     alphavantage: AlphaVantageSettings = AlphaVantageSettings()
     fmp: FmpSettings = FmpSettings()
     sec: SecSettings = SecSettings()
+    treasury: TreasurySettings = TreasurySettings()
+    ecb: EcbSettings = EcbSettings()
 
 
 VENDOR_SETTINGS: Mapping[str, type[VendorSettings]] = {
