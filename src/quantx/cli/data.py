@@ -264,7 +264,7 @@ def _process(
             display.update(bar, completed=progress.landed + progress.failed, note=note[:80])
 
         worker = worker_of(platform, on_progress=show)
-        with _stops_on_signals(platform.runtime.stop):
+        with stops_on_signals(platform.runtime.stop):
             done = worker.run(task_ids=task_ids, **how)
             display.update(bar, note="running quality checks")
             inspect(platform, inspect_until)
@@ -313,7 +313,7 @@ def _summarize(platform: Platform, plan: Plan, *, named: bool, json: bool) -> in
     return 1 if failures or failed or unfinished or (named and any(not x.has_bars for x in plan.unserved)) else 0
 
 
-class _stops_on_signals:  # noqa: N801 — used as a verb
+class stops_on_signals:  # noqa: N801 — used as a verb
     """Shut down gracefully on SIGTERM and Ctrl-C: start no new task, finish or release the claimed ones."""
 
     def __init__(self, stop: Callable[[], None]) -> None:
