@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from quantx.cli.after_work import inspect
+from quantx.cli.after_work import imported_from_inbox, inspect
 from quantx.cli.options import (
     ChunkSize,
     EnqueueOnly,
@@ -181,6 +181,7 @@ def work(
     with open_platform(settings, retry_seconds=retry_seconds, modules=modules_to_fetch(settings)) as platform:
         left = None if time_budget is None else max(0.0, time_budget - (time.monotonic() - begun))
         end = None if time_budget is None else begun + _INSPECTING * time_budget
+        imported_from_inbox(platform)
         done = _process(platform, inspect_until=end, until_empty=until_empty, time_budget=left)
         stopped = platform.runtime.stopping
     out.print(

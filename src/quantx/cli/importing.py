@@ -78,7 +78,7 @@ def import_files(
     """
     from quantx.pipeline.importing.declared import declared_options
     from quantx.pipeline.importing.importing import prepared
-    from quantx.pipeline.importing.sources import checked_source
+    from quantx.pipeline.runtime.import_sources import checked_source
     from quantx.pipeline.runtime.platform import open_platform
 
     settings = traced_settings(use_local, max_workers=max_workers)
@@ -131,6 +131,7 @@ def _carry_out(
     from quantx.cli.after_work import inspect
     from quantx.cli.data import stops_on_signals
     from quantx.pipeline.importing.importing import carry_out_import, request_of
+    from quantx.pipeline.wiring import worker_of
 
     bar = display.add_task("importing", total=len(found.new), note="")
 
@@ -139,7 +140,7 @@ def _carry_out(
 
     with stops_on_signals(platform.runtime.stop):
         request = request_of(paths, found.source, given)
-        done = carry_out_import(platform, found, reader, request, on_progress=show)
+        done = carry_out_import(platform, found, reader, request, worker_of, on_progress=show)
         if done.tasks:
             display.update(bar, note="running quality checks")
             inspect(platform)
@@ -152,8 +153,8 @@ def _summarize(platform: Platform, found: Prepared, done: Imported, *, json: boo
         print_json({**_facts(found), **vars(done), "failures": failures})
     else:
         out.print(
-            f"{counted(found.scan.files, 'file')}: {counted(done.done, 'series part')} imported,"
-            f" {found.known:,} imported before, {len(found.refused):,} refused,"
+            f"{counted(found.scan.files, 'file')}: {counted(done.done, 'task')} done, {done.failed:,} failed,"
+            f" {found.known:,} parts imported before, {len(found.refused):,} refused,"
             f" {len(found.scan.left_out):,} left out; {counted(done.rows_new, 'new row')},"
             f" {done.rows_changed:,} revised, {done.rows_rejected:,} rejected"
         )
@@ -191,14 +192,16 @@ def _facts(found: Prepared) -> dict[str, Any]:
 
 
 def _print_refused(found: Prepared) -> None:
-    for each in found.refused[:_SHOWN]:
-        err.print(f"  refused {each.address}: {each.why}")
-    if len(found.refused) > _SHOWN:
-        err.print(f"  … and {len(found.refused) - _SHOWN:,} more; --json lists them")
-    why = {each.why for each in found.scan.left_out}
-    for reason in sorted(why)[:_SHOWN]:
-        count = sum(each.why == reason for each in found.scan.left_out)
-        err.print(f"  left out {counted(count, 'file')}: {reason}")
+    """Print the reasons, each with the first of its files."""
+    for verb, some in (("refused", found.refused), ("left out", found.scan.left_out)):
+        by_reason: dict[str, list[str]] = {}
+        for each in some:
+            by_reason.setdefault(each.why, []).append(each.address)
+        for why, files in list(by_reason.items())[:_SHOWN]:
+            more = f" and {len(files) - 1:,} more" if len(files) > 1 else ""
+            err.print(f"  {verb} {files[0]}{more}: {why}")
+        if len(by_reason) > _SHOWN:
+            err.print(f"  … and {len(by_reason) - _SHOWN:,} more reasons; --json lists all files")
 
 
 def _show(platform: Platform, found: Prepared, reader: Any, *, json: bool) -> int:
@@ -215,8 +218,8 @@ def _show(platform: Platform, found: Prepared, reader: Any, *, json: bool) -> in
         for note in seen.notes:
             err.print(f"  {note}")
         out.print(
-            f"{counted(found.scan.files, 'file')}: {counted(len(found.new), 'series part')} to import,"
-            f" {found.known:,} imported before, {len(found.refused):,} refused; nothing was written"
+            f"{counted(found.scan.files, 'file')}: {counted(len(found.new), 'task')} to do,"
+            f" {found.known:,} parts imported before, {len(found.refused):,} refused; nothing was written"
         )
         _print_refused(found)
     return _exit_code(found, failed=False)

@@ -11,9 +11,9 @@ from quantx.pipeline.curating.curator import Curator
 from quantx.pipeline.curating.normalize import Normalize, normalize_round
 from quantx.pipeline.fetching.landing import Progress
 from quantx.pipeline.fetching.worker import Worker
-from quantx.pipeline.importing.sources import reader_of_imports
 from quantx.pipeline.reporting.run_report import report_ended_runs
 from quantx.pipeline.reprocessing.reprocess import Reprocessor
+from quantx.pipeline.runtime.import_sources import reader_of_imports
 from quantx.pipeline.runtime.platform import Platform
 from quantx.pipeline.runtime.roles import RoleHolder, take_role
 from quantx.pipeline.verifying.damage import Verified

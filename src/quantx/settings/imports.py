@@ -23,21 +23,24 @@ class ImportDeclaration(BaseModel):
         description="the header's name of each field, as in {date: Day, close: Last}; or, for files without a header,"
         " the fields in their order, as in [date, open, high, low, close, volume]",
     )
-    separator: str | None = Field(None, description="the separator of cells, where it is not the usual one")
-    decimal: str | None = Field(None, description=". or , before decimals")
-    date_format: str | None = Field(None, description="as in %d/%m/%Y; iso, epoch_s or epoch_ms")
-    zone: str | None = Field(None, description="of times without an offset: exchange, UTC, or as in Europe/London")
-    stamps: str | None = Field(None, description="start or end: what the stamp of a minute is")
-    timeframe: str | None = Field(None, description="1d or 1m")
-    basis: str | None = Field(None, description="as_traded, split_adjusted (with splits) or total_adjusted")
-    splits: str | None = Field(None, description="a CSV of splits, a source whose splits the lake has, or none")
-    currency: str | None = Field(None, description="of the prices, as in USD; GBX for pence")
-    price_factor: float | None = Field(None, description="by which prices are multiplied, as in 0.01")
-    volume_factor: float | None = Field(None, description="by which volumes are multiplied, as in 1000")
-    suffix: str = Field("", description="added to symbols that have none, as in .HK")
+    separator: str | None = Field(default=None, description="the separator of cells, where it is not the usual one")
+    decimal: str | None = Field(default=None, description=". or , before decimals")
+    date_format: str | None = Field(default=None, description="as in %d/%m/%Y; iso, epoch_s or epoch_ms")
+    zone: str | None = Field(
+        default=None, description="of times without an offset: exchange, UTC, or as in Europe/London"
+    )
+    stamps: str | None = Field(default=None, description="start or end: what the stamp of a minute is")
+    timeframe: str | None = Field(default=None, description="1d or 1m")
+    basis: str | None = Field(default=None, description="as_traded, split_adjusted (with splits) or total_adjusted")
+    splits: str | None = Field(default=None, description="a CSV of splits, a source whose splits the lake has, or none")
+    currency: str | None = Field(default=None, description="of the prices, as in USD; GBX for pence")
+    price_factor: float | None = Field(default=None, description="by which prices are multiplied, as in 0.01")
+    volume_factor: float | None = Field(default=None, description="by which volumes are multiplied, as in 1000")
+    suffix: str = Field(default="", description="added to symbols that have none, as in .HK")
     symbols: dict[str, str] = Field(default_factory=dict, description="the symbol of a spelling, as in {GOOG1: GOOGL}")
     symbol_pattern: str | None = Field(
-        None, description="a regular expression of paths with a group `symbol`, where files are not named after it"
+        default=None,
+        description="a regular expression of paths with a group `symbol`, where files are not named after it",
     )
 
 

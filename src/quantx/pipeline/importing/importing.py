@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,12 +17,12 @@ from ulid import ULID
 from quantx.core.model import Series, Window
 from quantx.errors import ConfigError
 from quantx.pipeline.fetching.landing import Progress
+from quantx.pipeline.fetching.worker import Worker
 from quantx.pipeline.importing.batches import batches_of, splits_from
 from quantx.pipeline.importing.known import known_pages
 from quantx.pipeline.importing.scan import RefusedFile, Scan, Scanner
-from quantx.pipeline.importing.sources import check_basis, record_basis, recorded_basis
+from quantx.pipeline.runtime.import_sources import check_basis, record_basis, recorded_basis
 from quantx.pipeline.runtime.platform import Platform
-from quantx.pipeline.wiring import worker_of
 from quantx.providers.importing.form import BASES
 from quantx.providers.importing.found import FileReader
 from quantx.providers.importing.options import ImportOptions
@@ -37,6 +38,7 @@ _AT_ONCE = 2000  # tasks of a run: an interrupted import loses at most these lea
 _LEASE = 120.0  # seconds for the first leases; the worker renews them
 _SHOWN = 20  # paths in the record of a run
 
+OpenWorker = Callable[[Platform], Worker]  # as wiring.worker_of
 ByTask = Mapping[tuple[str, str, Window], Batch]
 
 
@@ -76,16 +78,17 @@ def prepared(
     *,
     on_file: Callable[[int], None] = lambda files: None,
     dry_run: bool = False,
+    named: Callable[[str], str] = lambda address: address,
 ) -> Iterator[tuple[Prepared, FileReader]]:
     """Read the files below some paths, and find what is new among them; nothing is written.
 
-    Parts of files with several symbols lie in a temporary folder within the block. Raises ConfigError where the files
-    have another price basis than the source.
+    `named` turns the path of a copy into that of the original. Parts of files with several symbols lie in a temporary
+    folder within the block. Raises ConfigError where the files have another price basis than the source.
     """
     reader = FileReader()
     with TemporaryDirectory(prefix="quantx-import-") as spool:
         try:
-            scan = Scanner(options, reader, Path(spool)).scan(paths, on_file)
+            scan = Scanner(options, reader, Path(spool), named).scan(paths, on_file)
             found = Prepared(source, scan, refused=list(scan.refused))
             found.basis = _basis_of(platform, found)
             known = known_pages(platform.location, platform.state, source, keep=not dry_run)
@@ -120,6 +123,7 @@ def carry_out_import(
     found: Prepared,
     reader: FileReader,
     request: Mapping[str, object],
+    open_worker: OpenWorker,
     *,
     on_progress: Callable[[Progress], None] = lambda progress: None,
 ) -> Imported:
@@ -143,34 +147,35 @@ def carry_out_import(
         if platform.runtime.stopping:
             done.unfinished += len(keys) - start
             break
-        _import_portion(reading, found.source, keys[start : start + _AT_ONCE], request, done, total, on_progress)
+        portion = keys[start : start + _AT_ONCE]
+        worker = open_worker(reading)
+        worker.on_progress = partial(_report, on_progress, total)
+        _import_portion(reading, worker, found.source, portion, request, done)
+        total = _sum(total, worker.progress)
     return done
 
 
 def _import_portion(
     platform: Platform,
+    worker: Worker,
     source: str,
     keys: Sequence[tuple[str, str, Window]],
     request: Mapping[str, object],
     done: Imported,
-    total: Progress,
-    on_progress: Callable[[Progress], None],
 ) -> None:
     """Import a portion as a run of its own."""
     tasks = [NewTask(Series(source, DATASET, timeframe, symbol), window) for timeframe, symbol, window in keys]
     run = NewRun(str(ULID()), "manual", source, dict(request))
-    worker = worker_of(platform, on_progress=lambda progress: on_progress(_sum(total, progress)))
     with run_span("plan", run.id, kind=run.kind, source=source):
         held = platform.state.tasks.plan_held(run, tasks, f"{socket.gethostname()}:{os.getpid()}:{ULID()}", _LEASE)
     log.info("import.planned", run_id=run.id, source=source, tasks=len(held))
-    progress = worker.run_held(held)
-    total.landed, total.failed, total.rows = (
-        total.landed + progress.landed,
-        total.failed + progress.failed,
-        total.rows + progress.rows,
-    )
+    worker.run_held(held)
     _add_outcomes(platform, done, [task.id for task in held], {task.run_id for task in held})
     done.unfinished += len(keys) - len(held)
+
+
+def _report(on_progress: Callable[[Progress], None], before: Progress, now: Progress) -> None:
+    on_progress(_sum(before, now))
 
 
 def _sum(before: Progress, now: Progress) -> Progress:

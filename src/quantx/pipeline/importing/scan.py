@@ -46,8 +46,14 @@ class Scan:
 class Scanner:
     """Reads files into parts; those of files with several symbols are kept in a folder of temporary files."""
 
-    def __init__(self, options: ImportOptions, reader: FileReader, spool: Path) -> None:
-        self._options, self._reader, self._spool = options, reader, spool
+    def __init__(
+        self,
+        options: ImportOptions,
+        reader: FileReader,
+        spool: Path,
+        named: Callable[[str], str] = lambda address: address,
+    ) -> None:
+        self._options, self._reader, self._spool, self._named = options, reader, spool, named
         self._spooled = itertools.count()
 
     def scan(self, paths: Sequence[Path], on_file: Callable[[int], None] = lambda files: None) -> Scan:
@@ -57,7 +63,7 @@ class Scanner:
             for some in _in_portions(find_files(paths), _AHEAD):
                 for result in threads.map(self._read, some):
                     if isinstance(result, LeftOut):
-                        failed = [RefusedFile(result.address, result.why)] if result.is_failure else []
+                        failed = [RefusedFile(self._named(result.address), result.why)] if result.is_failure else []
                         scan.refused += failed
                         scan.left_out += [] if failed else [result]
                         continue
@@ -80,24 +86,24 @@ class Scanner:
             body = self._reader.read(found)
             return self._parts(found, body)
         except NoBars as none:
-            return [LeftOut(found.address, str(none), is_failure=False)]
+            return [LeftOut(self._named(found.address), str(none), is_failure=False)]
         except (Undeclared, InvalidSymbol) as error:
-            return [RefusedFile(found.address, str(error), undeclared=isinstance(error, Undeclared))]
+            return [RefusedFile(self._named(found.address), str(error), undeclared=isinstance(error, Undeclared))]
         except FORM_ERRORS as error:
-            return [RefusedFile(found.address, form_problem(error))]
+            return [RefusedFile(self._named(found.address), form_problem(error))]
 
     def _parts(self, found: FoundFile, body: bytes) -> list[FilePart | RefusedFile | LeftOut]:
         sha256, parts = digest(body), list[FilePart | RefusedFile | LeftOut]()
         spool: Path | None = None
         for each in understand(found, body, self._options):
             if isinstance(each, InvalidSymbol):
-                parts.append(RefusedFile(found.address, str(each)))
+                parts.append(RefusedFile(self._named(found.address), str(each)))
                 continue
             place: FoundFile | Spooled = found
             if each.body is not None:
                 spool = spool or self._spool / f"{next(self._spooled)}.part"
                 place = _spooled(spool, each.body)
-            parts.append(_part(each, found, sha256, place))
+            parts.append(_part(each, self._named(found.address), sha256, place))
         return parts
 
     def _rows_of(self, part: FilePart) -> pl.DataFrame:
@@ -117,14 +123,14 @@ def _spooled(path: Path, body: bytes) -> Spooled:
     return Spooled(path, offset, len(body))
 
 
-def _part(each: Understood, found: FoundFile, sha256: str, place: FoundFile | Spooled) -> FilePart:
+def _part(each: Understood, address: str, sha256: str, place: FoundFile | Spooled) -> FilePart:
     return FilePart(
         each.symbol,
         each.form,
         each.first,
         each.last,
         each.rows.rows.height,
-        found.address,
+        address,
         sha256,
         place,
     )

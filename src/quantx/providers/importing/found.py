@@ -142,7 +142,7 @@ class FileReader:
         """Return the unpacked bytes; WrongForm where they can't be read."""
         try:
             with self._opened(file) as stream:
-                body = stream.read(LARGEST + 1)
+                body: bytes = stream.read(LARGEST + 1)
         except KeyError:
             raise WrongForm("the archive does not have this member any more") from None
         except FileNotFoundError:
@@ -160,7 +160,7 @@ class FileReader:
     def _opened(self, file: FoundFile) -> IO[Any]:
         stream: IO[Any] = file.path.open("rb") if file.member is None else self._archive(file.path).open(file.member)
         packed = _PACKED.get(ending_of(file.name_in_place))
-        return packed(stream) if packed else stream  # type: ignore[operator, no-any-return]
+        return packed(stream) if packed else stream  # type: ignore[operator]
 
     def _archive(self, path: Path) -> zipfile.ZipFile:
         with self._lock:

@@ -125,9 +125,9 @@ def columns_of(header: Sequence[str]) -> dict[str, str]:
         by_plain.setdefault(plain(name), name)
     found: dict[str, str] = {}
     for field, names in NAMES.items():
-        name = next((by_plain[n] for n in names if n in by_plain and by_plain[n] not in found.values()), None)
-        if name is not None:
-            found[field] = name
+        column = next((by_plain[n] for n in names if n in by_plain and by_plain[n] not in found.values()), None)
+        if column is not None:
+            found[field] = column
     if "close" in found and plain(found["close"]) == "price" and not {"open", "high", "low"} <= found.keys():
         del found["close"]  # a price without a bar: of a trade or a quote
     return found

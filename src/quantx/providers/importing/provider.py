@@ -15,13 +15,12 @@ import polars as pl
 from quantx.core.model import Clock, Payload, Window
 from quantx.errors import MalformedPayload, TerminalProviderError, UnknownSymbol
 from quantx.providers.drift import FieldChange
-from quantx.providers.events import SentEvent, read_events
+from quantx.providers.events import EventKind, SentEvent, read_events
 from quantx.providers.importing.form import BASES, SPLITS, FileForm, PageOrigin
 from quantx.providers.importing.found import FileReader, FoundFile, digest
 from quantx.providers.importing.read import FileRows, read_file
 from quantx.providers.importing.values import Undeclared
 from quantx.providers.protocol import (
-    REJECTED_EVENTS,
     VENDOR_ACTIONS,
     VENDOR_BARS,
     Capabilities,
@@ -138,7 +137,9 @@ class FileImports:
             raise TerminalProviderError(
                 f"{source} is imported from files: import them again, `quantx import … --source {source}`", [symbol]
             )
-        pages = [*batch.parts, *([batch.splits] if batch.splits is not None else [])]
+        pages: list[FilePart | SharedSplits] = [*batch.parts]
+        if batch.splits is not None:
+            pages.append(batch.splits)
         symbols = frozenset([symbol])
         for number, each in enumerate(pages, start=1):
             payload = self._page(each, batch, symbol)
@@ -221,12 +222,13 @@ def _bars(rows: pl.DataFrame, form: FileForm, symbol: str) -> pl.DataFrame:
 
 def _events(rows: pl.DataFrame, symbol: str) -> Iterator[SentEvent]:
     """Yield the splits and dividends in the columns of a file; a split of 0 or 1 is none."""
-    for kind in ("split", "dividend"):
+    kinds: tuple[EventKind, ...] = ("split", "dividend")
+    for kind in kinds:
         nothing_here = (0.0, 1.0) if kind == "split" else (0.0,)
         some = rows.filter(pl.col(kind).is_not_null() & ~pl.col(kind).is_in(nothing_here))
         for day, value in some.select("date", kind).unique(maintain_order=True).iter_rows():
             sent: dict[str, Any] = {"date": str(day), kind: value}
-            yield SentEvent(symbol=symbol, kind=kind, place=f"{kind} {day}", sent=sent, day=day, value=value)  # type: ignore[arg-type]
+            yield SentEvent(symbol=symbol, kind=kind, place=f"{kind} {day}", sent=sent, day=day, value=value)
 
 
 def _stray_notes(rows: FileRows, origin: PageOrigin, symbol: str) -> tuple[Note, ...]:
@@ -252,4 +254,4 @@ def _read_splits(payload: Payload) -> VendorFrames:
         for number, (day, ratio) in enumerate(listed)
     ]
     read = read_events(events)
-    return VendorFrames(nothing(VENDOR_BARS), read.actions, None, rejected=read.rejected.cast(REJECTED_EVENTS))  # type: ignore[arg-type]
+    return VendorFrames(nothing(VENDOR_BARS), read.actions, None, rejected=read.rejected)

@@ -111,7 +111,7 @@ def split_rows(cells: Cells, positions: dict[str, int], form: FileForm, width: i
         raise WrongForm(
             f"it ends within line {where}: it is cut off; get the file again" if last else f"line {where} is too short"
         )
-    if rows.ends_in_line and width and lengths[-1] < width and lengths[-1] < lengths.max():  # type: ignore[operator]
+    if rows.ends_in_line and width and lengths[-1] < width and lengths[-1] < lengths.max():
         raise WrongForm(f"it ends within line {rows.numbers[-1]}: it is cut off; get the file again")
     if width and (long := lengths > width).any():
         extra = rows.where(long).cells.list.slice(width).list.join("").str.strip_chars().str.len_bytes() > 0
@@ -148,7 +148,7 @@ def _clock(texts: pl.Series) -> pl.Series:
     wrong = pl.select((parts[0] > 24) | (parts[1] > 59) | (parts[2] > 59) | parts[0].is_null()).to_series()
     if wrong.fill_null(True).any():
         raise WrongForm(f"{texts.filter(wrong.fill_null(True))[0]!a} is no time of day")
-    return pl.select(pl.duration(hours=parts[0], minutes=parts[1], seconds=parts[2])).to_series()
+    return ((parts[0] * 3600 + parts[1] * 60 + parts[2]) * 1_000_000).cast(pl.Duration("us"))
 
 
 # ------------------------------------------------------------------------------------------------------ typed tables
@@ -287,7 +287,7 @@ def _read_lean(body: bytes, form: FileForm, symbol: str, *, minutes: bool) -> Fi
         since = read_numbers(texts["clock"], ".", "", at).cast(pl.Int64)
         day = datetime.combine(date.fromisoformat(form.day), time(0))
         # Midnight and a duration, not the clock: on the days of the change the two differ, and LEAN has the clock.
-        naive = pl.select(pl.lit(day) + pl.duration(milliseconds=since)).to_series()
+        naive = pl.select(pl.lit(day) + (since * 1000).cast(pl.Duration("us"))).to_series()
     else:
         naive, _ = read_times(texts["day"].str.slice(0, 8), "%Y%m%d")
     none = pl.Series([None] * len(naive), dtype=pl.Int64)

@@ -28,7 +28,8 @@ _LEAN_MINUTE = re.compile(
     r"(?P<day>\d{8})_(?P<symbol>[a-z0-9.-]+)_minute_(?P<what>trade|quote|openinterest)\.csv", re.IGNORECASE
 )
 _LEAN_DAILY = re.compile(r"\d{8} \d{2}:\d{2},\d+,\d+,\d+,\d+,\d+")
-_HEADER_WITHIN = 300  # lines that a job may have written before the header
+_ROW = re.compile(r'"?\d{1,4}[-./]?\d{1,2}[-./]?\d{1,4}|[A-Za-z]{3} \d{1,2}, \d{4}')
+_HEADER_WITHIN = 2000  # lines that a job may have written before the header
 _SAMPLE = 5000  # rows whose numbers decide about decimal marks
 _PRICES = ("open", "high", "low", "close")
 _LONG_BARS = (("weeks", 6, 8), ("months", 27, 33), ("quarters", 87, 95), ("years", 360, 370))  # days from bar to bar
@@ -99,20 +100,22 @@ def _text_form(head: Sequence[str], options: ImportOptions, encoding: str) -> tu
     form = FileForm(encoding=encoding)
     if options.order:
         separator = options.separator or separator_of(head[-1])
-        columns = {name: at for at, name in enumerate(options.order) if name}
+        columns: dict[str, str | int] = {name: at for at, name in enumerate(options.order) if name}
         return replace(form, columns=columns, header=0, separator=separator), []
     for number, line in enumerate(head):
         separator = options.separator or separator_of(line)
         names = split_line(line.lstrip("\ufeff"), separator)
-        columns = _named_columns(names, options)
-        if "date" in columns and "close" in columns:
+        named = _named_columns(names, options)
+        if "date" in named and "close" in named:
             if (twice := repeated(names)) is not None:
                 raise WrongForm(f"its header has {twice!a} twice")
             # Positions in the body count lines with a header; what stands before it is not read.
-            return replace(form, columns=columns, header=number + 1, separator=separator), names
+            return replace(form, columns=named, header=number + 1, separator=separator), names
     if options.columns:
         wanted = ", ".join(options.columns.values())
         raise WrongForm(f"none of its first lines is a header with the declared columns {wanted}")
+    if not any(_ROW.match(line) for line in head):
+        raise WrongForm(f"it has no rows: its first line is {head[0][:60]!a}")
     raise Undeclared(
         f"no line is a header with a date and a close (the first is {head[0][:60]!a}): name the columns in their order,"
         " as in --columns date,open,high,low,close,volume"

@@ -95,10 +95,9 @@ def read_times(texts: pl.Series, form: str, *, strict: bool = True) -> tuple[pl.
     text = pl.col("text")
     frame = pl.DataFrame({"text": texts.cast(pl.String)})
     if form in ("epoch_s", "epoch_ms"):
-        unit = "ms" if form == "epoch_ms" else "s"
-        seconds = text.cast(pl.Float64, strict=False).cast(pl.Int64, strict=False)
-        time, offset = pl.from_epoch(seconds, time_unit=unit).cast(pl.Datetime("us")), pl.lit(0, pl.Int64)  # type: ignore[arg-type]
-        read = frame.select(time=time, offset=offset)
+        unit = 1000 if form == "epoch_ms" else 1_000_000  # microseconds
+        moment = (text.cast(pl.Float64, strict=False) * unit).cast(pl.Int64, strict=False)
+        read = frame.select(time=moment.cast(pl.Datetime("us")), offset=pl.lit(0, pl.Int64))
     elif form == "iso":
         read = frame.select(
             time=pl.coalesce(
