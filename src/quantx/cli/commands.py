@@ -57,6 +57,11 @@ COMMANDS: Mapping[str, CommandModules] = {
         "data",
         summary="Fetch and curate every session since the last one, and record the vendor's corrections as revisions.",
     ),
+    "import": _of(
+        "importing",
+        summary="Import bars from files: CSV, Parquet, Excel, archives. They are checked, revised and explained as a"
+        " vendor's.",
+    ),
     "work": _of(
         "data",
         summary="Process queued tasks: fetch, store, curate. Any number of workers may run; this is the container's"

@@ -79,7 +79,7 @@ def why_absent(source: str, settings: Settings, usable: Mapping[str, Provider]) 
         needed = " and ".join(f"QUANTX_{name.upper()}" for name in missing)
         return f"the source {source} needs {VENDORS[source].settings_type.needs or f'a key: set {needed}'}"
     without = [name for name in VENDORS if name not in usable]
-    hint = f" ({', '.join(without)} need a key)" if without else ""
+    hint = f" ({', '.join(without)} need a key; files become a source by `quantx import`)" if without else ""
     return f"no source {source!r}; there is {', '.join(usable) or 'none'}{hint}"
 
 

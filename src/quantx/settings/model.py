@@ -23,6 +23,7 @@ from quantx.core.symbols import MARKETS as _MARKETS
 from quantx.errors import ConfigError
 from quantx.settings.azure_storage import StorageKey, parse_connection_string
 from quantx.settings.concepts import OWN_CONCEPTS
+from quantx.settings.imports import OWN_IMPORTS
 from quantx.settings.redaction import without_secrets
 from quantx.settings.sources import DotEnvSource, FileSource, VariableSource, export_library_variables
 from quantx.settings.user_cache import user_cache
@@ -88,6 +89,11 @@ class Settings(Vendors, BaseSettings):
         OWN_CONCEPTS,
         description="a file of own standard concepts of fundamentals, which add to the shipped ones or replace them;"
         " the default need not exist",
+    )
+    imports_path: Path = Field(
+        OWN_IMPORTS,
+        description="the file that declares the forms of imported files by source (`quantx import`); the default need"
+        " not exist",
     )
     max_workers: int = Field(
         8,
