@@ -166,6 +166,11 @@ COMMANDS: Mapping[str, CommandModules] = {
     "instruments": _of(
         "instruments", summary="Manage securities and their symbol history: list, import from files, delist."
     ),
+    "delete": _of(
+        "delete",
+        summary="Delete a vendor's data for good, everywhere: tables, revisions, quarantine, files, raw replies, state,"
+        " cache.",
+    ),
     "state": _of(
         "state",
         summary="Keep the embedded PostgreSQL's state in the lake, for machines that do not outlive a run.",

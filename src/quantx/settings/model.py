@@ -71,6 +71,12 @@ class Settings(Vendors, BaseSettings):
         description="the URL of the raw objects where they have a place of their own, as in az://raw; by default they"
         " lie in the lake, below raw/",
     )
+    raw_retention_days: int = Field(
+        0,
+        ge=0,
+        description="for how many days the store of the raw objects refuses to delete one, as rawRetentionDays of the"
+        " deployment; 0: it has no such policy. `quantx delete` shows the dates",
+    )
     state_url: str = Field(
         "./data/state", description="postgresql://…, or a folder for the embedded PostgreSQL (the default)"
     )
