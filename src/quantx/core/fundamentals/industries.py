@@ -36,7 +36,7 @@ INDUSTRY = ("sic", "industry", "sector")
 
 
 def with_industries(instruments: pl.DataFrame, securities: pl.DataFrame, now: datetime) -> pl.DataFrame:
-    """Return rows of the table `instruments` with the industries of `securities` (instrument, name, sic, industry, sector).
+    """Return rows of `instruments` with the industries of `securities` (instrument, name, sic, industry, sector).
 
     Securities that are not among the instruments get a row. An instrument that is not among the securities keeps what
     it has. `known_from` is `now` in the rows that have changed.
