@@ -84,7 +84,7 @@ def test_a_member_that_ends_has_labels_to_its_last_price_and_is_named(dataset: D
 
 def test_features_of_a_date_are_those_of_its_close(dataset: Dataset, study_lake: Lake) -> None:
     closes = study_lake.bars("SB")["close"]
-    found = rows_of(dataset, "SB")["technical.return_1"]
+    found = rows_of(dataset, "SB")["return_1"]
     assert found[0] is None
     assert found[7] == pytest.approx(closes[7] / closes[6] - 1)
 
@@ -126,7 +126,7 @@ def test_a_changed_dataset_is_refused(dataset: Dataset, study_of: StudyOf, tmp_p
     assert load_dataset(tmp_path, study).table.equals(dataset.table)
     with pytest.raises(ConfigError, match="another version of the study"):
         load_dataset(tmp_path, study_of(every=3))
-    planted = dataset.table.with_columns(pl.col("label").alias("technical.rsi_14"))
+    planted = dataset.table.with_columns(pl.col("label").alias("rsi_14"))
     planted.write_parquet(tmp_path / "table.parquet")
     with pytest.raises(ConfigError, match="was changed after it was written"):
         load_dataset(tmp_path, study)

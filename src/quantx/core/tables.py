@@ -10,6 +10,7 @@ import polars as pl
 
 from quantx.core.fact_tables import FACT_TABLES, FILER_SYMBOLS
 from quantx.core.features.predictions import PREDICTIONS
+from quantx.core.features.tables import FEATURE_TABLES
 from quantx.core.table import INSTANT, PRICE_TOLERANCE, STEP_TOLERANCE, Table
 
 BARS_1D = Table(
@@ -368,6 +369,8 @@ TABLES = {
         FILER_SYMBOLS.revisions,
         *FACT_TABLES,
         *(table.revisions for table in FACT_TABLES),
+        *FEATURE_TABLES,
+        *(table.revisions for table in FEATURE_TABLES),
         PREDICTIONS,
         PREDICTIONS.revisions,
     )

@@ -24,7 +24,7 @@ from quantx.errors import ConfigError, IncompleteData
 from quantx.reader.lake import Lake
 from quantx.reader.provenance import provenance
 from quantx.research.absences import absences
-from quantx.research.feature_rows import chosen_features, feature_rows, who_of
+from quantx.research.feature_rows import feature_rows, study_features, who_of
 from quantx.research.labels import ended_columns, forward_returns, price_matrix
 from quantx.research.study import Study
 
@@ -53,11 +53,11 @@ class Dataset:
 
 def build_dataset(lake: Lake, study: Study) -> Dataset:
     """Return the training table of a study; ConfigError where the study or the lake has nothing to make it of."""
-    chosen = chosen_features(study.features)
+    chosen = study_features(study.features)
     versions: dict[str, int] = {}
     with lake.pin(), _remarks() as remarks:
         prices, member = prices_and_members(lake, study, study.start, study.end, versions)
-        features = feature_rows(lake, study, chosen, study.start, study.end).drop("public_at")
+        features = feature_rows(lake, study, chosen, study.start, study.end).drop("public_at", "known_from")
     if prices.is_empty():
         raise ConfigError(f"the lake has no bars of the study's securities from {study.start} to {study.end}")
     ended = ended_columns(price_matrix(prices), ENDED_AFTER)
@@ -150,7 +150,7 @@ def load_dataset(folder: Path, study: Study) -> Dataset:
 def is_dataset_of(facts: Mapping[str, Any], study: Study) -> bool:
     """Return whether a dataset with these facts is that of a study, and of the features as they are defined now."""
     return bool(
-        facts.get("study") == study.dataset_part and facts.get("features") == chosen_features(study.features).hash
+        facts.get("study") == study.dataset_part and facts.get("features") == study_features(study.features).hash
     )
 
 
