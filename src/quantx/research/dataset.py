@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ import numpy as np
 import polars as pl
 
 from quantx import __version__
+from quantx.core.table import INSTANT
 from quantx.errors import ConfigError, IncompleteData
 from quantx.reader.lake import Lake
 from quantx.reader.provenance import provenance
@@ -29,6 +30,7 @@ from quantx.research.labels import ended_columns, forward_returns, price_matrix
 from quantx.research.study import Study
 
 TABLE, PRICES, FACTS = "table.parquet", "prices.parquet", "dataset.json"
+_FIRST_CLOSE = timedelta(hours=6)  # of a session in UTC: Tokyo's, until 2024
 ENDED_AFTER = 10  # sessions without a bar at the end of the study, after which a security has ended
 
 
@@ -57,12 +59,14 @@ def build_dataset(lake: Lake, study: Study) -> Dataset:
     versions: dict[str, int] = {}
     with lake.pin(), _remarks() as remarks:
         prices, member = prices_and_members(lake, study, study.start, study.end, versions)
-        features = feature_rows(lake, study, chosen, study.start, study.end).drop("public_at", "known_from")
+        features = feature_rows(lake, study, chosen, study.start, study.end)
+        versions |= provenance(features).tables
     if prices.is_empty():
         raise ConfigError(f"the lake has no bars of the study's securities from {study.start} to {study.end}")
     ended = ended_columns(price_matrix(prices), ENDED_AFTER)
     rows = _rows(study, prices, member, ended)
     table = rows.join(features, on=["symbol", "date"], how="left", maintain_order="left")
+    table, late = without_late_values(table, chosen.columns, prices["date"], study.label.entry_lag)
     table = table.select("date", "symbol", *chosen.columns, "label", "label_end")
     facts = {
         "study": study.dataset_part,
@@ -72,6 +76,7 @@ def build_dataset(lake: Lake, study: Study) -> Dataset:
         "dates": table["date"].n_unique(),
         "symbols": table["symbol"].n_unique(),
         "labelled": table.height - table["label"].null_count(),
+        "late_rows": late,
         "absences": absences(prices, member, table, ended),
         "remarks": remarks,
         "program": __version__,
@@ -116,6 +121,21 @@ def _rows(study: Study, prices: pl.DataFrame, member: pl.DataFrame, ended: list[
     if label.name == "forward_excess":
         frame = frame.with_columns(pl.col("label") - pl.col("label").mean().over("date"))
     return frame.with_columns(pl.when(pl.col("label").is_not_null()).then("label_end").alias("label_end"))
+
+
+def without_late_values(
+    table: pl.DataFrame, columns: list[str], sessions: pl.Series, lag: int
+) -> tuple[pl.DataFrame, int]:
+    """Return a table without the features that were public only when the position was entered, and their rows.
+
+    A position is entered at a close `lag` sessions later; the exchanges close at 6:00 UTC or later.
+    """
+    entries = pl.DataFrame({"date": sessions, "__entry": sessions.shift(-lag)})
+    table = table.join(entries, on="date", how="left", maintain_order="left")
+    is_late = (pl.col("public_at") >= pl.col("__entry").cast(INSTANT) + _FIRST_CLOSE).fill_null(False)
+    late = int(table.select(is_late.sum()).item())
+    shown = table.with_columns(pl.when(~is_late).then(pl.col(name)).alias(name) for name in columns)
+    return shown.drop("__entry"), late
 
 
 def save_dataset(dataset: Dataset, folder: Path) -> None:
