@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import polars as pl
 import pytest
 
+from quantx.core.table import INSTANT
 from quantx.errors import ConfigError
 from quantx.reader import Lake, open_lake
-from quantx.research.dataset import Dataset, build_dataset, load_dataset, save_dataset
+from quantx.research.dataset import Dataset, build_dataset, load_dataset, save_dataset, without_late_values
 from quantx.research.study import Study
 
 from .conftest import DEAD_AT, HALT, LATE_AT, LEFT_AT, PLAIN, RENAMED_AT, SESSIONS
@@ -84,7 +85,7 @@ def test_a_member_that_ends_has_labels_to_its_last_price_and_is_named(dataset: D
 
 def test_features_of_a_date_are_those_of_its_close(dataset: Dataset, study_lake: Lake) -> None:
     closes = study_lake.bars("SB")["close"]
-    found = rows_of(dataset, "SB")["technical.return_1"]
+    found = rows_of(dataset, "SB")["return_1"]
     assert found[0] is None
     assert found[7] == pytest.approx(closes[7] / closes[6] - 1)
 
@@ -126,7 +127,7 @@ def test_a_changed_dataset_is_refused(dataset: Dataset, study_of: StudyOf, tmp_p
     assert load_dataset(tmp_path, study).table.equals(dataset.table)
     with pytest.raises(ConfigError, match="another version of the study"):
         load_dataset(tmp_path, study_of(every=3))
-    planted = dataset.table.with_columns(pl.col("label").alias("technical.rsi_14"))
+    planted = dataset.table.with_columns(pl.col("label").alias("rsi_14"))
     planted.write_parquet(tmp_path / "table.parquet")
     with pytest.raises(ConfigError, match="was changed after it was written"):
         load_dataset(tmp_path, study)
@@ -138,3 +139,15 @@ def test_a_study_without_bars_is_an_error(study_lake: Lake, study_of: StudyOf) -
     with pytest.raises(ConfigError, match="no bars of the study's securities"):
         build_dataset(study_lake, study_of(start=date(2001, 1, 1), end=date(2002, 1, 1)))
     assert build_dataset(study_lake, study_of(universe=None, symbols=PLAIN[:3])).facts["symbols"] == 3
+
+
+def test_a_value_that_was_public_too_late_is_none() -> None:
+    """The features of a Tuesday are used at Wednesday's close: what was public after its open is of no use."""
+    days = [date(2024, 1, 2), date(2024, 1, 3)]
+    public = [datetime(2024, 1, 2, 21, 15, tzinfo=UTC), datetime(2024, 1, 3, 6, tzinfo=UTC), None]
+    table = pl.DataFrame(
+        {"date": days[:1] * 3, "symbol": ["A", "B", "C"], "x": [1.0, 2.0, 3.0], "public_at": public},
+        schema_overrides={"public_at": INSTANT},
+    )
+    found, late = without_late_values(table, ["x"], pl.Series(days), 1)
+    assert (found["x"].to_list(), late) == ([1.0, None, 3.0], 1)

@@ -9,12 +9,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from quantx.core.features.feature import Feature, FeatureSet, RowMemory
+from quantx.core.features.feature import Feature, RowMemory
 from quantx.core.features.sets import SETS
 from quantx.errors import ConfigError
 from quantx.reader import Lake
 from quantx.research.dataset import Dataset, build_dataset
-from quantx.research.feature_rows import chosen_features
+from quantx.research.feature_rows import study_features
 from quantx.research.leaks import LeakCheck, foresight, future_cut_off, leak_checks, recompute_from
 from quantx.research.study import Study
 
@@ -35,22 +35,18 @@ def _feature(name: str, kernel: Callable[[], pl.Expr], kind: str = "series") -> 
 
 @pytest.fixture
 def planted() -> Iterator[None]:
-    """A set whose features look forward, in ways that are seen in real code."""
-    close = pl.col("close")
-    SETS["planted"] = FeatureSet(
-        "planted",
-        "Features with look-ahead",
-        (
-            _feature("next", lambda: close.shift(-3) / close - 1),
-            _feature("whole_mean", lambda: close / close.mean()),  # over the whole series
-            _feature("centred", lambda: close / close.rolling_mean(5, center=True)),
-            _feature("filled", lambda: (close / close.shift(1) - 1).fill_null(strategy="backward")),
-            _feature("honest", lambda: close / close.shift(5) - 1),
-            _feature("future_return", lambda: close.shift(-5) / close - 1, kind="label"),
-        ),
+    """The set `technical` with features that look forward, in ways that are seen in real code."""
+    close, honest = pl.col("close"), SETS["technical"]
+    looking = (
+        _feature("next", lambda: close.shift(-3) / close - 1),
+        _feature("whole_mean", lambda: close / close.mean()),  # over the whole series
+        _feature("centred", lambda: close / close.rolling_mean(5, center=True)),
+        _feature("honest", lambda: close / close.shift(5) - 1),
+        _feature("future_return", lambda: close.shift(-5) / close - 1, kind="label"),
     )
+    SETS["technical"] = replace(honest, features=(*honest.features, *looking))
     yield
-    del SETS["planted"]
+    SETS["technical"] = honest
 
 
 def by_name(checks: list[LeakCheck]) -> dict[str, LeakCheck]:
@@ -66,17 +62,17 @@ def test_an_honest_study_passes(study_lake: Lake, study_of: StudyOf) -> None:
 
 @pytest.mark.usefixtures("planted")
 def test_kernels_that_look_forward_are_found_when_the_future_is_cut_off(study_lake: Lake, study_of: StudyOf) -> None:
-    study = study_of(features=[f"planted.{name}" for name in ("next", "whole_mean", "centred", "honest")])
+    study = study_of(features=["next", "whole_mean", "centred", "honest"])
     check = future_cut_off(study, build_dataset(study_lake, study), recompute_from(study_lake, study))
-    assert (check.status, check.columns) == ("leak", ("planted.next", "planted.whole_mean", "planted.centred"))
+    assert (check.status, check.columns) == ("leak", ("next", "whole_mean", "centred"))
 
 
 @pytest.mark.usefixtures("planted")
 def test_a_label_is_no_feature(study_of: StudyOf, study_lake: Lake) -> None:
-    with pytest.raises(ConfigError, match=r"planted.future_return is a label: it looks into the future"):
-        chosen_features(["planted.future_return"])
+    with pytest.raises(ConfigError, match=r"technical.future_return is a label: it looks into the future"):
+        study_features(["technical.future_return"])
     with pytest.raises(ConfigError, match="a label can't be an input"):
-        build_dataset(study_lake, study_of(features=["planted"]))
+        build_dataset(study_lake, study_of(features=["technical"]))
 
 
 @pytest.mark.parametrize(("share", "found"), [(1.0, {"too good", "foresight"}), (0.25, {"too good", "foresight"})])
@@ -89,18 +85,18 @@ def test_a_column_with_the_future_in_it_is_found(
     spread = honest.table["label"].std()
     noise = pl.Series(np.random.default_rng(1).normal(0, 1, honest.table.height))
     column = share * pl.col("label") / spread + (1 - share) * noise
-    dataset = replace(honest, table=honest.table.with_columns(column.alias("technical.rsi_14")))
+    dataset = replace(honest, table=honest.table.with_columns(column.alias("rsi_14")))
     checks = by_name(foresight(study, dataset))
     assert {name for name, each in checks.items() if each.columns} == found
     assert checks["too good"].status == "leak"
-    assert checks["too good"].columns == ("technical.rsi_14",)
+    assert checks["too good"].columns == ("rsi_14",)
 
 
 def test_shuffled_labels_leave_nothing_to_learn(study_lake: Lake, study_of: StudyOf) -> None:
     """Even where the features have the label in them: the shuffled ones are others."""
     study = study_of()
     honest = build_dataset(study_lake, study)
-    dataset = Dataset(honest.table.with_columns(pl.col("label").alias("technical.rsi_14")), honest.prices, honest.facts)
+    dataset = Dataset(honest.table.with_columns(pl.col("label").alias("rsi_14")), honest.prices, honest.facts)
     checks = by_name(leak_checks(study, dataset, None))
     assert checks["shuffled label"].status == "passed"
     assert checks["future cut off"].status == "not checked"

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from quantx.errors import ConfigError
-from quantx.research.feature_rows import chosen_features
+from quantx.research.feature_rows import study_features
 from quantx.research.study import read_study
 
 GOOD = """\
@@ -51,7 +51,7 @@ def test_a_study_is_read_and_cannot_be_changed(tmp_path: Path) -> None:
         ("horizon: 20", "horizon: 20, entry_lag: 0", ", line 6: label.entry_lag: must be 1 or more"),
         ("horizon: 20", "horizon: soon", ", line 6: label.horizon: is no whole number"),
         ("  train: 500\n", "", ", line 7: the field splits.train is missing"),
-        ("method: walk_forward", "method: kfold", "'kfold' must be 'walk_forward', 'combinatorial_purged'"),
+        ("method: walk_forward", "method: kfold", "splits.method: 'kfold' must be 'walk_forward', 'comb"),
         ("  train: 500", "  training: 500", ", line 9: splits.training is no field of a study"),
         ("kind: lightgbm", "kind: estimator", ", line 11: the field model.name is missing"),
         ("universe: us_sp500\n", "", ": the study: a study needs either `universe` or `symbols`"),
@@ -75,9 +75,9 @@ def test_a_file_that_is_no_study_is_an_error(tmp_path: Path) -> None:
 
 
 def test_names_of_features_are_found_or_refused() -> None:
-    assert chosen_features(["rsi_14"]).columns == ["technical.rsi_14"]
-    every = chosen_features(["technical"])
-    assert "technical.rsi_14" in every.columns
+    assert study_features(["rsi_14"]).columns == ["rsi_14"]
+    every = study_features(["technical"])
+    assert "technical.rsi_14" in every.names
     assert {each.unit for each in every.by_column.values()} == {"ratio"}  # levels are of one security
-    with pytest.raises(ConfigError, match=r"no feature or set rsi_15 \(did you mean"):
-        chosen_features(["rsi_15"])
+    with pytest.raises(ConfigError, match=r"unknown feature .rsi_15. \(did you mean"):
+        study_features(["rsi_15"])

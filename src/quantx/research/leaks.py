@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from quantx.errors import IncompleteData
-from quantx.research.feature_rows import chosen_features, computed_features
+from quantx.research.feature_rows import computed_features, study_features
 from quantx.research.labels import carried, price_matrix
 from quantx.research.metrics import SeriesStatistics, information_coefficients, overlap_lag, statistics
 from quantx.research.models import ALLOWED
@@ -135,7 +135,7 @@ def future_cut_off(study: Study, dataset: Dataset, recompute: Recompute | None) 
 
 def recompute_from(lake: Lake, study: Study) -> Recompute:
     """Return the function that computes the features of a study from the bars of a lake up to a day."""
-    chosen = chosen_features(study.features)
+    chosen = study_features(study.features)
 
     def recompute(day: date) -> pl.DataFrame:
         with warnings.catch_warnings():

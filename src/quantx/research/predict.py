@@ -18,7 +18,7 @@ from quantx.pipeline.curating.restate import StoredRows, read_stored, restate
 from quantx.pipeline.runtime.roles import RoleHolder, committing, take_role
 from quantx.reader.lake import Lake
 from quantx.research.dataset import prices_and_members
-from quantx.research.feature_rows import chosen_features, feature_rows
+from quantx.research.feature_rows import feature_rows, study_features
 from quantx.research.train import matrix_of
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def predict_study(
 
 def predicted_rows(lake: Lake, study: Study, model: TrainedModel, first: date, last: date) -> pl.DataFrame:
     """Return the predictions of the members with a bar on each session: the columns of PREDICTIONS but known_from."""
-    chosen = chosen_features(study.features)
+    chosen = study_features(study.features)
     if tuple(chosen.columns) != model.features:
         raise ConfigError(f"the model {model.model_id} has other features; run `quantx research train` again")
     with lake.pin():
