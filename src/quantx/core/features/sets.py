@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from quantx.core.features.feature import FeatureSet
+from quantx.core.features.minute import MINUTE
 from quantx.core.features.technical import TECHNICAL
 
-SETS: dict[str, FeatureSet] = {each.name: each for each in (TECHNICAL,)}
+SETS: dict[str, FeatureSet] = {each.name: each for each in (TECHNICAL, MINUTE)}
