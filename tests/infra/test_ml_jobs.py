@@ -67,6 +67,17 @@ def test_jobs_run_where_the_template_has_machines_as_identities_without_a_key() 
         assert job["limits"]["timeout"] > 0  # a job that hangs is not paid for ever
 
 
+def test_the_deploy_script_sets_inputs_that_the_jobs_have() -> None:
+    script = (ROOT / "deploy/ml.sh").read_text("utf-8")
+    for pattern, name in (
+        (r"create_job\.inputs\.(\w+)", "daily.yml"),
+        (r"(?<!create_job\.)inputs\.(\w+)", "train.yml"),
+    ):
+        given = set(re.findall(pattern, script))
+        assert given
+        assert given <= yaml.safe_load((ML / name).read_text("utf-8"))["inputs"].keys()
+
+
 def _template() -> str:
     return (ROOT / "infra/modules/ml.bicep").read_text("utf-8")
 

@@ -16,11 +16,12 @@ from quantx.core.features.tables import table_of
 from quantx.core.features.tail import carried_names, rows_before, short_tails
 from quantx.core.table import Table
 from quantx.features.changes import Changes
-from quantx.features.chunks import as_stored
+from quantx.features.chunks import Chunk, as_stored, chunk_rows
 from quantx.features.cluster import ClusterBuild
 from quantx.features.engines import ClusterEngine, Engine
 from quantx.features.engines.local import local_tails
-from quantx.features.inputs import BuildInputs, Stale, since_first
+from quantx.features.inputs import Stale, since_first
+from quantx.features.minutes import MinuteInputs
 from quantx.lake.file_changes import AddedFile
 from quantx.lake.protocol import CommitContext
 from quantx.lake.table import LakeTable
@@ -85,7 +86,7 @@ class _Build:
         self._table: Table = table_of(feature_set)
         self._stored = LakeTable(platform.location, self._table)
         self._revisions = LakeTable(platform.location, self._table.revisions)
-        self._inputs = BuildInputs.of(platform)
+        self._inputs = MinuteInputs.of(platform)
         self._sources = platform.settings.sources
         self._now: datetime = platform.clock.now()
         self._on_progress = on_progress
@@ -93,6 +94,8 @@ class _Build:
     def run(self, symbols: Sequence[str] | None) -> Built:
         with self._inputs.pin() as inputs:
             record = inputs.record(self._table)
+            if self._set.timeframe == "1m":
+                return self._minutes(record, symbols)
             if record is None or record.definition != self._set.hash:
                 return self._replace(inputs.securities(symbols), self._record(symbols, self._now))
             self._now = max(self._now, record.at)
@@ -102,22 +105,62 @@ class _Build:
     def _replace(self, securities: Sequence[Stale], record: BuildRecord) -> Built:
         """Make every row anew; rows of other definitions go away with their revisions."""
         if not securities:
-            return self._built(0, 0, 0, securities)
+            return self._built(0, 0, 0, len(securities))
         read_at = self._inputs.versions([self._table.name])[self._table.name]
         files, rows = self._written(securities)
+        self._show(files, rows, record, read_at)
+        return self._built(rows, 0, 0, len(securities), whole=True)
+
+    def _show(self, files: Sequence[AddedFile], rows: int, record: BuildRecord, read_at: int | None) -> None:
+        """Commit files in place of all rows of the table, and forget the revisions."""
         context = CommitContext(by=self._holder, properties=replace(record, rows=rows).properties)
         if self._revisions.version() is not None:
             self._revisions.replace(CommitContext(by=self._holder), [])
         self._stored.replace(context, files, read_at=read_at)
-        return self._built(rows, 0, 0, securities, whole=True)
+
+    def _minutes(self, record: BuildRecord | None, symbols: Sequence[str] | None) -> Built:
+        """Bring minute features up to date: the months and symbols whose bars have changed, or everything."""
+        inputs, read_at = self._inputs, self._inputs.versions([self._table.name])[self._table.name]
+        known = record if record is not None and record.definition == self._set.hash else None
+        scope = symbols if known is None else _joined_scope(known.symbols, symbols)
+        stale = None if known is None else inputs.stale_months(self._set, known, scope)
+        months = inputs.all_months(scope) if stale is None else stale
+        chunks = [Chunk(*each) for each in inputs.month_chunks(months)]
+        new_record = replace(
+            self._record(scope, self._now if known is None else known.since), orders=inputs.minute_orders()
+        )
+        count = len({symbol for each in months.values() for symbol in each})
+        if not chunks:
+            return self._built(0, 0, 0, count)
+        if stale is None:
+            files, rows = self._written_chunks(chunks)
+            self._show(files, rows, new_record, read_at)
+            return self._built(rows, 0, 0, count, whole=True)
+        changes = Changes(self._table)
+        for done, chunk in enumerate(chunks, 1):
+            rows_now = as_stored(self._table, chunk_rows(inputs, self._set, chunk), self._now)
+            changes.add(inputs.stored_minutes(self._table, *chunk), rows_now, self._now)
+            self._on_progress(done, len(chunks))
+        return self._commit(changes, new_record, read_at, count)
+
+    def _written_chunks(self, chunks: Sequence[Chunk]) -> tuple[list[AddedFile], int]:
+        """Write the rows of chunks into data files, here or on a cluster; return the files and the number of rows."""
+        if isinstance(self._engine, ClusterEngine):
+            work = ClusterBuild(self._inputs, self._set, self._now, self._sources, self._on_progress)
+            return work.written(self._engine, chunks)
+        files, rows = list[AddedFile](), 0
+        for done, chunk in enumerate(chunks, 1):
+            part = as_stored(self._table, chunk_rows(self._inputs, self._set, chunk), self._now)
+            files += self._stored.write(part)
+            rows += part.height
+            self._on_progress(done, len(chunks))
+        return files, rows
 
     def _written(self, securities: Sequence[Stale]) -> tuple[list[AddedFile], int]:
         """Write every row into data files, here or on a cluster; return the files and the number of rows."""
         chunks, files, rows = self._inputs.chunks(securities), list[AddedFile](), 0
         if isinstance(self._engine, ClusterEngine):
-            groups = [[each.request for each in chunk] for chunk in chunks]
-            work = ClusterBuild(self._inputs, self._set, self._now, self._sources, self._on_progress)
-            return work.written(self._engine, groups)
+            return self._written_chunks([Chunk([each.request for each in chunk]) for chunk in chunks])
         for part in self._in_files(self._whole_rows(chunks)):
             files += self._stored.write(part)
             rows += part.height
@@ -128,11 +171,15 @@ class _Build:
         read_at = self._inputs.versions([self._table.name])[self._table.name]
         changes = Changes(self._table)
         if not securities:
-            return self._built(0, 0, 0, securities)
+            return self._built(0, 0, 0, len(securities))
         for stale, rows in self._stale_rows(securities):
             changes.add(self._inputs.stored_rows(self._table, stale), rows, self._now)
             if changes.new_bytes > _WRITTEN_AT_ONCE:
                 changes.files += self._stored.write(changes.take_new())
+        return self._commit(changes, record, read_at, len(securities))
+
+    def _commit(self, changes: Changes, record: BuildRecord, read_at: int | None, securities: int) -> Built:
+        """Commit the changed rows, and keep those that they replace."""
         if changes.nothing:
             return self._built(0, 0, 0, securities)
         self._keep(changes.superseded())
@@ -220,16 +267,14 @@ class _Build:
             orders=self._inputs.orders(),
         )
 
-    def _built(
-        self, rows: int, changed: int, removed: int, securities: Sequence[Stale], *, whole: bool = False
-    ) -> Built:
+    def _built(self, rows: int, changed: int, removed: int, securities: int, *, whole: bool = False) -> Built:
         return Built(
             feature_set=self._set.name,
             table=self._table.name,
             rows=rows,
             changed=changed,
             removed=removed,
-            symbols=len(securities),
+            symbols=securities,
             whole=whole,
         )
 

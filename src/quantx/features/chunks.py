@@ -21,7 +21,7 @@ from quantx.core.features.sets import SETS
 from quantx.core.features.tables import table_of
 from quantx.core.table import INSTANT, Table
 from quantx.errors import LakeError
-from quantx.features.inputs import BuildInputs
+from quantx.features.minutes import MinuteInputs
 from quantx.lake.file_changes import AddedFile
 from quantx.lake.files import TableFiles
 from quantx.lake.snapshots import LakeSnapshot
@@ -32,7 +32,7 @@ from quantx.settings import load_settings, preferred_vendors
 
 
 class Chunk(NamedTuple):
-    """The rows of some securities, of sessions from `first` to `last`; None: all."""
+    """The rows of some securities; of minutes, those from `first` to `last`."""
 
     requests: Sequence[SymbolRequest]
     first: date | None = None
@@ -91,17 +91,20 @@ def write_chunk(work: ChunkWork, chunk: Chunk) -> WrittenChunk:
     return WrittenChunk(rows.height, tuple(TableFiles(location, table.path, table).write(rows)))
 
 
-def chunk_rows(inputs: BuildInputs, feature_set: FeatureSet, chunk: Chunk) -> pl.DataFrame:
+def chunk_rows(inputs: MinuteInputs, feature_set: FeatureSet, chunk: Chunk) -> pl.DataFrame:
     """Return the rows of a chunk under the symbol of their day."""
+    if feature_set.timeframe == "1m":
+        bars = inputs.minute_bars(*chunk)
+        return inputs.minute_rows(chunk.requests, bars, compute(feature_set.features, bars))
     bars = inputs.series_bars(chunk.requests)
     return inputs.series_rows(chunk.requests, bars, compute(feature_set.features, bars))
 
 
 @cache
-def _opened(url: str, snapshot: str, sources: str) -> tuple[LakeLocation, BuildInputs]:
+def _opened(url: str, snapshot: str, sources: str) -> tuple[LakeLocation, MinuteInputs]:
     """Open a lake at pinned versions, once per process."""
     settings = load_settings(lake_url=url)
     location = open_location(settings.lake_url, settings, create=False)
     order = partial(preferred_vendors, json.loads(sources))
     pinned = LakeSnapshot.read(location, snapshot)
-    return location, BuildInputs(location, order, cache_folder(settings, location.url), pinned)
+    return location, MinuteInputs(location, order, cache_folder(settings, location.url), pinned)

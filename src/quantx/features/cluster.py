@@ -13,7 +13,6 @@ from quantx.features.chunks import Chunk, ChunkWork
 from quantx.features.engines import ClusterEngine
 from quantx.features.inputs import BuildInputs
 from quantx.lake.file_changes import AddedFile
-from quantx.reader.symbol_history import SymbolRequest
 
 _PINS = "features-"  # begins the names of a build's snapshots
 _FEWEST_TASKS = 16  # so that a small lake has work for all workers, too
@@ -29,9 +28,9 @@ class ClusterBuild:
     sources: Mapping[str, Mapping[str, tuple[str, ...]]]  # the setting
     on_progress: Callable[[int, int], None]
 
-    def written(self, engine: ClusterEngine, groups: Sequence[Sequence[SymbolRequest]]) -> tuple[list[AddedFile], int]:
-        """Let workers write every row of groups of securities; return the data files and the number of rows."""
-        chunks, files, rows = spread(groups, _FEWEST_TASKS), list[AddedFile](), 0
+    def written(self, engine: ClusterEngine, chunks: Sequence[Chunk]) -> tuple[list[AddedFile], int]:
+        """Let workers write every row of some chunks; return the data files and the number of rows."""
+        chunks, files, rows = spread(chunks, _FEWEST_TASKS), list[AddedFile](), 0
         with self._pinned() as work:
             for done, written in enumerate(engine.write(work, chunks), 1):
                 files += written.files
@@ -63,11 +62,11 @@ class ClusterBuild:
             inputs.drop_snapshot(name)
 
 
-def spread(groups: Sequence[Sequence[SymbolRequest]], at_least: int) -> list[Chunk]:
-    """Return groups of securities as chunks, cut into smaller ones where they are fewer than `at_least`."""
-    pieces = -(-at_least // max(1, len(groups)))
+def spread(chunks: Sequence[Chunk], at_least: int) -> list[Chunk]:
+    """Return chunks cut into smaller ones, by securities, where they are fewer than `at_least`."""
+    pieces = -(-at_least // max(1, len(chunks)))
     found = []
-    for group in groups:
-        size = -(-len(group) // pieces)
-        found += [Chunk(group[at : at + size]) for at in range(0, len(group), size)]
+    for requests, first, last in chunks:
+        size = -(-len(requests) // pieces)
+        found += [Chunk(requests[at : at + size], first, last) for at in range(0, len(requests), size)]
     return found

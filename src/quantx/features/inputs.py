@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
+from typing import Self
 
 import polars as pl
 
@@ -45,12 +46,12 @@ class Stale:
 class BuildInputs(FeatureQueries, SnapshotQueries):
     """The inputs of a build."""
 
-    @staticmethod
-    def of(context: Context) -> BuildInputs:
+    @classmethod
+    def of(cls, context: Context) -> Self:
         """Open the lake of a platform for reading."""
         settings = context.settings
         order = partial(preferred_vendors, settings.sources)
-        return BuildInputs(context.location, order, cache_folder(settings, context.location.url))
+        return cls(context.location, order, cache_folder(settings, context.location.url))
 
     def record(self, table: Table) -> BuildRecord | None:
         """Return the record of the last build of a table."""
