@@ -61,7 +61,7 @@ _SERIES = (
     SyntheticSeries("^FTSE", "London Index", 6_800.0, **_INDEX),
     SyntheticSeries("^GDAXI", "Frankfurt Index", 10_700.0, **_INDEX),
     SyntheticSeries("^FCHI", "Paris Index", 4_600.0, **_INDEX),
-    SyntheticSeries("^IRX", "Thirteen-Week Yield", 0.6, **_RATE),
+    SyntheticSeries("^IRX", "Thirteen-Week Yield", 2.2, **_RATE),
     SyntheticSeries("^FVX", "Five-Year Yield", 1.8, **_RATE),
     SyntheticSeries("^TNX", "Ten-Year Yield", 2.3, **_RATE),
     SyntheticSeries("^TYX", "Thirty-Year Yield", 3.0, **_RATE),

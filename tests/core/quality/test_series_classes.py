@@ -63,6 +63,17 @@ def test_prices_below_zero_are_named_and_make_no_return() -> None:
     assert crossing.is_empty()
 
 
+def test_a_rate_moves_by_points_so_that_no_ratio_is_a_jump() -> None:
+    bars = series("^IRX", 0.02)
+    doubled = pl.when(pl.col("date") >= date(2020, 3, 16))
+    bars = bars.with_columns(
+        doubled.then(pl.col(c) * 3).otherwise(c).alias(c) for c in ("open", "high", "low", "close")
+    )
+    assert rules(bars) == set()
+    assert rules(bars.with_columns(high=pl.col("high") * 5)) == set()
+    assert "unexplained_jump" in rules(bars.with_columns(symbol=pl.lit("^GSPC")))
+
+
 def test_neighbours_below_zero_make_no_bar_impossible() -> None:
     days = [date(2020, 4, n) for n in (14, 15, 16, 17, 20, 21, 22)]
     prices = [-5.0, -4.0, -3.0, 0.01, -3.0, -4.0, -5.0]
