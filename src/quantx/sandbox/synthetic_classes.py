@@ -2,7 +2,7 @@
 
 Their symbols are real ones, as a pair or an index has no other name; their names begin with "Synthetic", and so says
 the vendor's reply. The values are a function of the seed and of the last session. One is a fact: crude oil settled
-below zero on 2020-04-20.
+below zero on 2020-04-20. Each pair is there in both directions.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from quantx.core.asset_classes import class_of, contract_month
+from quantx.core.asset_classes import class_of, contract_month, inverse_pair
 from quantx.core.calendars import calendar, expected_sessions
 from quantx.core.model import SETTLED_AFTER
 from quantx.core.symbols import venue_of
@@ -91,10 +91,22 @@ def synthetic_series(seed: int, now: datetime) -> Mapping[str, Callable[[], Pric
     A contract of crude oil for delivery in December of this year is one of them: its last trade was or is in November.
     """
     contract = SyntheticSeries(f"CLZ{now.year % 100:02d}.NYM", "Crude Oil December", 60.0, move=0.018, volume=40_000.0)
-    return {
+    made = {
         each.symbol: partial(_invent_series, each, now, [seed, 1_000 + number])
         for number, each in enumerate((*_SERIES, contract))
     }
+    pairs = [symbol for symbol in made if class_of(symbol) == "currency_pair"]
+    return {**made, **{inverse_pair(symbol): partial(_inverse, made[symbol]) for symbol in pairs}}
+
+
+def _inverse(pair: Callable[[], PriceHistory]) -> PriceHistory:
+    """Return the history of a pair quoted the other way round."""
+    past = pair()
+    turned = {"open": "open", "high": "low", "low": "high", "close": "close"}
+    columns: dict[str, Floats] = {name: np.round(1 / past.columns[other], 8) for name, other in turned.items()}
+    columns["volume"] = past.columns["volume"]
+    name = f"{past.name}, inverse"
+    return history(inverse_pair(past.symbol), past.days, columns, name=name, synthetic=True)
 
 
 def _invent_series(series: SyntheticSeries, now: datetime, seed: Sequence[int]) -> PriceHistory:
