@@ -2,7 +2,7 @@
 
 Their symbols are real ones, as a pair or an index has no other name; their names begin with "Synthetic", and so says
 the vendor's reply. The values are a function of the seed and of the last session. One is a fact: crude oil settled
-below zero on 2020-04-20.
+below zero on 2020-04-20. Each pair is there in both directions.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from datetime import date, datetime, timedelta
 from functools import partial
+from typing import Any
 
 import numpy as np
 
-from quantx.core.asset_classes import class_of, contract_month
+from quantx.core.asset_classes import class_of, contract_month, inverse_pair
 from quantx.core.calendars import calendar, expected_sessions
 from quantx.core.model import SETTLED_AFTER
 from quantx.core.symbols import venue_of
@@ -43,18 +44,44 @@ class SyntheticSeries:
     volume: float = 0.0  # of a usual session
 
 
+_INDEX: Mapping[str, Any] = {"move": 0.011}
+_RATE: Mapping[str, Any] = {"move": 0.05, "places": 3}
+_PAIR: Mapping[str, Any] = {"move": 0.005, "places": 6}
+_CRYPTO: Mapping[str, Any] = {"move": 0.035, "volume": 2e10}
+_FUTURE: Mapping[str, Any] = {"move": 0.012, "volume": 200_000.0}
+
 _SERIES = (
-    SyntheticSeries("^GSPC", "500 Index", 2_200.0, move=0.011, volume=4e9),
-    SyntheticSeries("^N225", "225 Index", 18_000.0, move=0.012),
-    SyntheticSeries("^TNX", "Ten-Year Yield", 2.3, move=0.05, places=3),
-    SyntheticSeries("^IRX", "Thirteen-Week Yield", 0.6, move=0.03, places=3),
-    SyntheticSeries("EURUSD=X", "EUR/USD", 1.06, move=0.005, places=6),
-    SyntheticSeries("GBPUSD=X", "GBP/USD", 1.25, move=0.006, places=6),
-    SyntheticSeries("USDJPY=X", "USD/JPY", 113.0, move=0.006, places=3),
-    SyntheticSeries("BTC-USD", "Bitcoin", 740.0, move=0.035, volume=2e10),
-    SyntheticSeries("ETH-USD", "Ether", 9.0, move=0.045, places=4, volume=1e10),
-    SyntheticSeries("CL=F", "Crude Oil", 48.0, move=0.02, volume=300_000.0),
-    SyntheticSeries("GC=F", "Gold", 1_190.0, move=0.009, places=1, volume=200_000.0),
+    SyntheticSeries("^GSPC", "500 Index", 2_200.0, **_INDEX, volume=4e9),
+    SyntheticSeries("^NDX", "100 Index", 4_800.0, **_INDEX, volume=2e9),
+    SyntheticSeries("^DJI", "30 Index", 19_000.0, **_INDEX, volume=3e8),
+    SyntheticSeries("^RUT", "2000 Index", 1_300.0, **_INDEX),
+    SyntheticSeries("^VIX", "Volatility Index", 14.0, move=0.05),
+    SyntheticSeries("^N225", "225 Index", 18_000.0, **_INDEX),
+    SyntheticSeries("^HSI", "Hong Kong Index", 22_000.0, **_INDEX),
+    SyntheticSeries("^FTSE", "London Index", 6_800.0, **_INDEX),
+    SyntheticSeries("^GDAXI", "Frankfurt Index", 10_700.0, **_INDEX),
+    SyntheticSeries("^FCHI", "Paris Index", 4_600.0, **_INDEX),
+    SyntheticSeries("^IRX", "Thirteen-Week Yield", 2.2, **_RATE),
+    SyntheticSeries("^FVX", "Five-Year Yield", 1.8, **_RATE),
+    SyntheticSeries("^TNX", "Ten-Year Yield", 2.3, **_RATE),
+    SyntheticSeries("^TYX", "Thirty-Year Yield", 3.0, **_RATE),
+    SyntheticSeries("EURUSD=X", "EUR/USD", 1.06, **_PAIR),
+    SyntheticSeries("GBPUSD=X", "GBP/USD", 1.25, **_PAIR),
+    SyntheticSeries("USDJPY=X", "USD/JPY", 113.0, **_PAIR),
+    SyntheticSeries("USDCHF=X", "USD/CHF", 1.01, **_PAIR),
+    SyntheticSeries("AUDUSD=X", "AUD/USD", 0.74, **_PAIR),
+    SyntheticSeries("USDCAD=X", "USD/CAD", 1.34, **_PAIR),
+    SyntheticSeries("BTC-USD", "Bitcoin", 740.0, **_CRYPTO),
+    SyntheticSeries("ETH-USD", "Ether", 9.0, **_CRYPTO, places=4),
+    SyntheticSeries("CL=F", "Crude Oil", 48.0, **_FUTURE),
+    SyntheticSeries("NG=F", "Natural Gas", 3.3, **_FUTURE, places=3),
+    SyntheticSeries("GC=F", "Gold", 1_190.0, **_FUTURE, places=1),
+    SyntheticSeries("SI=F", "Silver", 16.5, **_FUTURE, places=3),
+    SyntheticSeries("HG=F", "Copper", 2.6, **_FUTURE, places=4),
+    SyntheticSeries("ES=F", "500 Index Future", 2_200.0, **_FUTURE),
+    SyntheticSeries("NQ=F", "100 Index Future", 4_800.0, **_FUTURE),
+    SyntheticSeries("ZN=F", "Ten-Year Note Future", 125.0, **_FUTURE, places=6),
+    SyntheticSeries("ZC=F", "Corn", 350.0, **_FUTURE),
 )
 
 
@@ -64,10 +91,22 @@ def synthetic_series(seed: int, now: datetime) -> Mapping[str, Callable[[], Pric
     A contract of crude oil for delivery in December of this year is one of them: its last trade was or is in November.
     """
     contract = SyntheticSeries(f"CLZ{now.year % 100:02d}.NYM", "Crude Oil December", 60.0, move=0.018, volume=40_000.0)
-    return {
+    made = {
         each.symbol: partial(_invent_series, each, now, [seed, 1_000 + number])
         for number, each in enumerate((*_SERIES, contract))
     }
+    pairs = [symbol for symbol in made if class_of(symbol) == "currency_pair"]
+    return {**made, **{inverse_pair(symbol): partial(_inverse, made[symbol]) for symbol in pairs}}
+
+
+def _inverse(pair: Callable[[], PriceHistory]) -> PriceHistory:
+    """Return the history of a pair quoted the other way round."""
+    past = pair()
+    turned = {"open": "open", "high": "low", "low": "high", "close": "close"}
+    columns: dict[str, Floats] = {name: np.round(1 / past.columns[other], 8) for name, other in turned.items()}
+    columns["volume"] = past.columns["volume"]
+    name = f"{past.name}, inverse"
+    return history(inverse_pair(past.symbol), past.days, columns, name=name, synthetic=True)
 
 
 def _invent_series(series: SyntheticSeries, now: datetime, seed: Sequence[int]) -> PriceHistory:

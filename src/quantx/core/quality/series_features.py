@@ -71,8 +71,8 @@ def with_neighbours(bars: pl.DataFrame, actions: pl.DataFrame) -> pl.DataFrame:
     """Add columns about the bar before.
 
     `before` is its close, `currency_before` its currency; `missed` counts the sessions between, `split` and `paid` are
-    the events since, `step` is the move; it is null where a close is zero or negative, as the ratio is no return. A
-    bar of a class without volumes is `idle` only where it repeats the one before.
+    the events since, `step` is the move; it is null where a close is zero or negative, as the ratio is no return, and
+    for a rate, which moves by points. A bar of a class without volumes is `idle` only where it repeats the one before.
     """
     if "currency" not in bars.columns:
         bars = bars.with_columns(currency=pl.lit(None, dtype=pl.String))
@@ -83,10 +83,14 @@ def with_neighbours(bars: pl.DataFrame, actions: pl.DataFrame) -> pl.DataFrame:
         sessions_so_far(bars).alias("session"),
     )
     before, currency = (pl.when("follows").then(pl.col(c).shift(1)) for c in ("close", "currency"))
-    close, earlier = (pl.when(price > 0).then(price) for price in (pl.col("close"), before))
+    symbols = bars["symbol"].unique()
+    ratio = pl.lit(True)
+    if in_points := [symbol for symbol in symbols if class_of(symbol) == "rate"]:
+        ratio = pl.col("symbol").is_in(in_points).not_()
+    close, earlier = (pl.when(price > 0, ratio).then(price) for price in (pl.col("close"), before))
     plain = (close * pl.col("split") / earlier).log()
     paid = ((close + pl.col("paid")) * pl.col("split") / earlier).log()
-    without_volume = [symbol for symbol in bars["symbol"].unique() if class_of(symbol) in WITHOUT_VOLUME]
+    without_volume = [symbol for symbol in symbols if class_of(symbol) in WITHOUT_VOLUME]
     untraded = pl.col("volume") == 0
     if without_volume:
         untraded &= pl.col("symbol").is_in(without_volume).not_()

@@ -93,6 +93,7 @@ SPIKE_RULES = (
         reference="C 2002-01-16, low at a half; trades of the flash crash of 2010-05-06 at a cent; a low in pounds"
         " among pence",
         broken=pl.col("spiked") & ((pl.col("spike") > math.log(3)) | _stray),
+        classes=tuple(name for name in ASSET_CLASS_NAMES if name != "rate"),  # near zero each ratio is large
     ),
 )
 
