@@ -25,6 +25,7 @@ from quantx.pipeline.inspecting.dividends import check_changed_dividends
 from quantx.pipeline.inspecting.heal import heal_gaps
 from quantx.pipeline.inspecting.minute_sessions import RECENT, check_minutes
 from quantx.pipeline.inspecting.published import publish_findings, publish_sessions
+from quantx.pipeline.inspecting.rates import check_rates
 from quantx.pipeline.inspecting.reconcile import reconcile
 from quantx.pipeline.inspecting.series import inspect_series
 from quantx.pipeline.inspecting.statements import check_statements
@@ -58,6 +59,7 @@ class InspectionChecks:
             ),
             "vendors": self._vendors,
             "statements": self._statements,
+            "rates": partial(check_rates, self.tables, self.context.state.findings),
             "gaps": self._gaps,
             "coverage": self._coverage,
             "sessions": partial(publish_sessions, self.context, self.tables, run_ids=self.run_ids),
