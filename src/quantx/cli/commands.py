@@ -154,6 +154,7 @@ COMMANDS: Mapping[str, CommandModules] = {
         "rates_show",
         summary="Fetch the US Treasury's par yields and the ECB's reference rates, and show them point in time.",
     ),
+    "features": _of("features", summary="Build the declared features, and show what is built."),
     "instruments": _of(
         "instruments", summary="Manage securities and their symbol history: list, import from files, delist."
     ),

@@ -31,8 +31,8 @@ def explain(
         typer.Option(
             "--field",
             "--concept",
-            help="open, high, low, close or volume; a concept, as in revenue_annual; a tag, as in us-gaap:Assets; a rate,"
-            " as in rates:10y of UST, or fx_rates:USD of EUR.",
+            help="open, high, low, close or volume; a concept, as in revenue_annual; a tag, as in us-gaap:Assets;"
+            " a rate, as in rates:10y of UST, or fx_rates:USD of EUR.",
         ),
     ] = "close",
     time: Annotated[

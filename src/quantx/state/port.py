@@ -34,6 +34,7 @@ Role = Literal[
     "verifier",
     "publisher",
     "backup",
+    "features",
 ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -58,7 +59,7 @@ class RateExplanations(KnownNames):
         }
         if rows.is_empty():
             absent = dict.fromkeys(("value", "unit", "source", "public_at", "known_from", "row"))
-            return RateValue(**common, **absent, absence=[self._why_no_rate(dataset, of_item, moment)])  # type: ignore[arg-type]
+            return RateValue(**common, **absent, absence=[self._why_no_rate(dataset, of_item, moment, on)])  # type: ignore[arg-type]
         row = rows.row(0, named=True)
         same = of_item.between(on, on)
         return RateValue(
@@ -73,8 +74,9 @@ class RateExplanations(KnownNames):
             revisions=self._stored.rows(table.revisions, same).sort("known_from").to_dicts(),
         )
 
-    def _why_no_rate(self, dataset: FactDataset, of_item: Selection, moment: PointInTime) -> str:
+    def _why_no_rate(self, dataset: FactDataset, of_item: Selection, moment: PointInTime, on: date) -> str:
         days = self._known(dataset.table, of_item, moment, ["date"])["date"].unique().sort()
         if days.is_empty():
             return f"the lake has no such {dataset.item}; `quantx rates update` fetches rates"
-        return f"its rates of {days.len():,} days are known, the last ones {', '.join(map(str, days.tail(_NEAR)))}"
+        near = sorted(days, key=lambda day: abs(day - on))[:_NEAR]
+        return f"its rates of {days.len():,} days are known, the nearest ones {', '.join(map(str, sorted(near)))}"
