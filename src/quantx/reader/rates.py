@@ -198,7 +198,8 @@ def _pair_frame(legs: pl.DataFrame, pair: Pair, first: date | None, last: date |
         rows = rates.with_columns(pl.col("date").alias("rate_date"))
     else:
         begin, until = _ends(rates)
-        days = pl.DataFrame({"date": pl.date_range(first or begin, last or until, eager=True)}, {"date": pl.Date})
+        begin = first or begin
+        days = pl.DataFrame({"date": pl.date_range(begin, last or max(begin, until), eager=True)}, {"date": pl.Date})
         rows = filled(rates, days, fill).filter(pl.col("rate").is_not_null())
     if first is not None:
         rows = rows.filter(pl.col("date") >= first)
