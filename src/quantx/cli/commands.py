@@ -161,6 +161,7 @@ COMMANDS: Mapping[str, CommandModules] = {
     ),
     "rates": _of(
         "rates",
+        "rates_show",
         summary="Fetch the US Treasury's par yields and the ECB's reference rates, and show them point in time.",
     ),
     "instruments": _of(

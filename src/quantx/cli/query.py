@@ -48,9 +48,7 @@ def query(
         str | None, typer.Option(help="Only this vendor; best: per session the bar that no vendor contradicts.")
     ] = None,
     timeframe: Annotated[str, typer.Option(help="1d: daily bars; 1m: minute bars.")] = "1d",
-    currency: Annotated[
-        str | None, typer.Option(help="Prices in this currency, as in USD, by the rate of the session; see fx_rate.")
-    ] = None,
+    currency: Annotated[str | None, typer.Option(help="Prices in this currency, as in USD; see fx_rate.")] = None,
     extended: Annotated[
         bool, typer.Option("--extended", help="Include minute bars outside the regular session.")
     ] = False,

@@ -42,7 +42,7 @@ _CODE = re.compile(r"[A-Z]{3}")
 _PAIR = re.compile(r"([A-Z]{3})[/ ]?([A-Z]{3})(=X)?")
 
 
-class Pair(NamedTuple):
+class CurrencyPair(NamedTuple):
     """A pair of currencies: the price of one unit of `base` in `quote`."""
 
     base: str
@@ -59,16 +59,16 @@ class Pair(NamedTuple):
         return QUOTED if self.base == EURO else INVERSE if self.quote == EURO else CROSS
 
 
-def parse_pair(text: str) -> Pair:
+def parse_pair(text: str) -> CurrencyPair:
     """Return the pair of a text, as in EURUSD, EUR/USD or EURUSD=X; raise ConfigError for another text.
 
     >>> parse_pair("usd/jpy"), parse_pair("EURUSD=X").name
-    (Pair(base='USD', quote='JPY'), 'EURUSD')
+    (CurrencyPair(base='USD', quote='JPY'), 'EURUSD')
     """
     match = _PAIR.fullmatch(text.strip().upper())
     if match is None:
         raise ConfigError(f"{text[:40]!a} is no pair of currencies; write EURUSD: the price of one euro in dollars")
-    pair = Pair(match[1], match[2])
+    pair = CurrencyPair(match[1], match[2])
     for code in pair:
         _refuse_minor(code, text)
     if pair.base == pair.quote:
@@ -103,7 +103,7 @@ def whole_unit(unit: str) -> tuple[str, float]:
     return MINOR_UNITS.get(unit, (unit, 1.0))
 
 
-def pair_rates(euro_rates: pl.DataFrame, pair: Pair) -> pl.DataFrame:
+def pair_rates(euro_rates: pl.DataFrame, pair: CurrencyPair) -> pl.DataFrame:
     """Return the rates of a pair on the days on which its currencies have one, sorted by date.
 
     `euro_rates` has EURO_RATES with one row per date and currency. Columns: date, rate, source, public_at, known_from.
@@ -166,6 +166,6 @@ def _rates_of_unit(rows: pl.DataFrame, unit: str | None, euro_rates: pl.DataFram
         same = rows.select(pl.lit(share).alias("fx_rate"), pl.col("date").alias("fx_date"))
         return same.with_columns(nothing[-1])
     days = rows.select(pl.col("date").unique().sort())
-    found = filled(pair_rates(euro_rates, Pair(currency, target)), days, LONGEST_FILL)
+    found = filled(pair_rates(euro_rates, CurrencyPair(currency, target)), days, LONGEST_FILL)
     of_rows = rows.select("date").join(found, on="date", how="left", maintain_order="left")
     return of_rows.select((pl.col("rate") * share).alias("fx_rate"), fx_date="rate_date", fx_source="source")

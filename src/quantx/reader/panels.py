@@ -67,26 +67,18 @@ class PanelQueries(RatioPanels, UniverseQueries):
         if members_only and members is None:
             raise ConfigError("members_only needs a universe")
         bars = partial(
-            BarRequest.parse,
-            timeframe=timeframe,
-            adjust=adjust,
-            base=base,
-            source=source,
-            extended=extended,
-            currency=currency,
+            BarRequest.parse, timeframe=timeframe, adjust=adjust, base=base, source=source, extended=extended
         )
         request = PanelRequest(
             fields=to_texts(field, "field"),
             names=list(members.on) if members is not None else () if symbols is None else symbols,
-            bars=partial(bars, start=start, end=end, as_of=as_of, public_by=public_by),
+            bars=partial(bars, start=start, end=end, as_of=as_of, public_by=public_by, currency=currency),
             on=on if on is not None or members is None else members.on,
             shown=members if members_only else None,
         )
         concepts, ratios = self._concept_fields(request.fields), [name for name in request.fields if name in RATIOS]
         if not concepts and not ratios:
             return self._price_panel(request, request.fields, universe)
-        if currency is not None:
-            raise ConfigError("currency is for prices; concepts and ratios are in the currency of their filings")
         prices = [name for name in request.fields if name not in concepts and name not in ratios]
         panel = self._price_panel(request, prices, universe) if prices else None
         of_concepts = request.of_concepts(concepts, self._filer_requests(request.names, request.on), self._sessions)

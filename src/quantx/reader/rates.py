@@ -11,7 +11,7 @@ from quantx.core.currencies import (
     EURO,
     EURO_RATES,
     LONGEST_FILL,
-    Pair,
+    CurrencyPair,
     convert,
     filled,
     pair_rates,
@@ -191,14 +191,17 @@ def _wide(rows: pl.DataFrame, tenors: Sequence[str]) -> pl.DataFrame:
     return values.join(stamps, on="date").sort("date").select("date", *tenors, "source", "public_at", "known_from")
 
 
-def _pair_frame(legs: pl.DataFrame, pair: Pair, first: date | None, last: date | None, fill: int) -> pl.DataFrame:
+def _pair_frame(
+    legs: pl.DataFrame, pair: CurrencyPair, first: date | None, last: date | None, fill: int
+) -> pl.DataFrame:
     """Return the rates of a pair between two days, each day of the calendar where they are filled."""
     rates = pair_rates(legs, pair)
     if fill == 0 or rates.is_empty():
         rows = rates.with_columns(pl.col("date").alias("rate_date"))
     else:
         begin, until = _ends(rates)
-        days = pl.DataFrame({"date": pl.date_range(first or begin, last or until, eager=True)}, {"date": pl.Date})
+        begin = first or begin
+        days = pl.DataFrame({"date": pl.date_range(begin, last or max(begin, until), eager=True)}, {"date": pl.Date})
         rows = filled(rates, days, fill).filter(pl.col("rate").is_not_null())
     if first is not None:
         rows = rows.filter(pl.col("date") >= first)
