@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import date, datetime
+from functools import cache
 from typing import Any
 
 import polars as pl
@@ -40,6 +41,13 @@ _LAST_DAY = date(2024, 12, 31)
 _KEY = "CANARY0KEY"
 
 
+@cache
+def _market() -> Market:
+    with warnings.catch_warnings():  # exchange_calendars uses a deprecated part of pandas
+        warnings.simplefilter("ignore")
+        return load_market(None, today=_LAST_DAY)
+
+
 class _SandboxTime:
     """The sandbox's clock."""
 
@@ -59,12 +67,10 @@ class WireContract:
     start = date(2015, 1, 2)
     noise = 1e-6  # relative, of the digits that the wire sends
 
-    @pytest.fixture(scope="class")
+    @pytest.fixture
     def market(self) -> Market:
         """The synthetic market as of the end of 2024."""
-        with warnings.catch_warnings():  # exchange_calendars uses a deprecated part of pandas
-            warnings.simplefilter("ignore")
-            return load_market(None, today=_LAST_DAY)
+        return _market()
 
     def test_the_prices_are_those_of_the_market(self, market: Market) -> None:
         """Bars of the declared basis, turned back to as-traded prices with the events of the same replies."""
@@ -104,7 +110,7 @@ class WireContract:
         assert _KEY not in str(refused.value)
 
     def test_a_reply_about_another_symbol_is_malformed(self, market: Market) -> None:
-        with self._opened(market, faults=[f"{self.source}:astray=1"]) as provider, pytest.raises(MalformedPayload):
+        with self._opened(market, faults=[f"{self.source}:othersymbol=1"]) as provider, pytest.raises(MalformedPayload):
             self._fetch(provider, self.symbols[0])
 
     def _fetch(self, provider: Provider, symbol: str) -> tuple[pl.DataFrame, pl.DataFrame]:

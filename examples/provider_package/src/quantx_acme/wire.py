@@ -86,5 +86,3 @@ def _refusal(status: int, text: str) -> WireReply:
 
 def _json(status: int, value: object) -> WireReply:
     return WireReply(status, json.dumps(value).encode(), JSON)
-
-
