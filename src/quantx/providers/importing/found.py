@@ -13,6 +13,7 @@ import zipfile
 import zlib
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
@@ -141,8 +142,8 @@ class FileReader:
     def read(self, file: FoundFile) -> bytes:
         """Return the unpacked bytes; WrongForm where they can't be read."""
         try:
-            with self._opened(file) as stream:
-                body: bytes = stream.read(LARGEST + 1)
+            with self._opened(file) as stream, _unpacked(stream, ending_of(file.name_in_place)) as content:
+                body: bytes = content.read(LARGEST + 1)
         except KeyError:
             raise WrongForm("the archive does not have this member any more") from None
         except FileNotFoundError:
@@ -158,9 +159,7 @@ class FileReader:
         return body
 
     def _opened(self, file: FoundFile) -> IO[Any]:
-        stream: IO[Any] = file.path.open("rb") if file.member is None else self._archive(file.path).open(file.member)
-        packed = _PACKED.get(ending_of(file.name_in_place))
-        return packed(stream) if packed else stream  # type: ignore[operator]
+        return file.path.open("rb") if file.member is None else self._archive(file.path).open(file.member)
 
     def _archive(self, path: Path) -> zipfile.ZipFile:
         with self._lock:
@@ -177,6 +176,17 @@ class FileReader:
             for archive in self._archives.values():
                 archive.close()
             self._archives.clear()
+
+
+@contextmanager
+def _unpacked(stream: IO[bytes], ending: str) -> Iterator[IO[bytes]]:
+    """Unpack a stream by the ending of its name; one without a packer's ending is as it is."""
+    packed = _PACKED.get(ending)
+    if packed is None:
+        yield stream
+    else:
+        with packed(stream) as content:  # type: ignore[operator]
+            yield content
 
 
 def digest(body: bytes) -> str:

@@ -21,7 +21,7 @@ _PRICES = ("open", "high", "low", "close")
 _NUMBERS = (*_PRICES, "volume", "adj_close", "dividend", "split")
 _MINUTE = timedelta(minutes=1)
 _DECI_CENTS = 1e-4  # LEAN's unit of prices, in dollars
-_MOST_STRAY = 0.5  # of the lines of a file may be no rows
+_MOST_STRAY = 10  # lines of a file that are no rows, for each row
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def split_rows(cells: Cells, positions: dict[str, int], form: FileForm, width: i
         raise WrongForm("it has no column of dates")
     dated = is_date_like(cells.column(positions["date"]), form.date_format or "iso")
     rows, stray = cells.where(dated), cells.where(~dated & ~_repeats_header(cells, positions, form))
-    if len(stray.cells) > _MOST_STRAY * len(cells.cells) and len(rows.cells) < 10:
+    if len(stray.cells) > _MOST_STRAY * len(rows.cells):
         text = form.separator.join(stray.cells[0].to_list())[:60]
         raise WrongForm(f"most of its lines are no rows, as {text!a}")
     if rows.cells.is_empty():

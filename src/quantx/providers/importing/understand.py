@@ -28,7 +28,7 @@ _LEAN_MINUTE = re.compile(
     r"(?P<day>\d{8})_(?P<symbol>[a-z0-9.-]+)_minute_(?P<what>trade|quote|openinterest)\.csv", re.IGNORECASE
 )
 _LEAN_DAILY = re.compile(r"\d{8} \d{2}:\d{2},\d+,\d+,\d+,\d+,\d+")
-_ROW = re.compile(r'"?\d{1,4}[-./]?\d{1,2}[-./]?\d{1,4}|[A-Za-z]{3} \d{1,2}, \d{4}')
+_ROW = re.compile(r'"?(\d{4}[-./]?\d{2}[-./]?\d{2}|\d{1,2}[-./]\d{1,2}[-./]\d{2,4}|[A-Za-z]{3} \d{1,2}, \d{4})')
 _HEADER_WITHIN = 2000  # lines that a job may have written before the header
 _SAMPLE = 5000  # rows whose numbers decide about decimal marks
 _PRICES = ("open", "high", "low", "close")
