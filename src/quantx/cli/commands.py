@@ -149,6 +149,7 @@ COMMANDS: Mapping[str, CommandModules] = {
         "fundamentals_show",
         summary="Fetch the filings and facts of filers from the SEC, and show them point in time.",
     ),
+    "features": _of("features", summary="Build the declared features, and show what is built."),
     "instruments": _of(
         "instruments", summary="Manage securities and their symbol history: list, import from files, delist."
     ),

@@ -12,6 +12,7 @@ from typing import Literal
 import polars as pl
 
 from quantx.core.column_meanings import MEANINGS
+from quantx.core.features.tables import feature_of, unit_of
 from quantx.core.table import INSTANT, Table
 
 # vendor: the reply, converted to as traded where the vendor's prices are adjusted; request: the request;
@@ -176,6 +177,8 @@ NULLABLE: Mapping[str, frozenset[str]] = {
 def fields_of(table: Table) -> list[Field]:
     """Return the columns of a table in order; raise ValueError for a missing entry, with the place to add it."""
     base = table.name.removesuffix("_revisions")
+    if table.zone == "features":
+        return [_field_of_features(table, name, dtype) for name, dtype in table.schema.items()]
     if base not in NULLABLE:
         raise ValueError(f"the table {base} has no entry in NULLABLE; add one to core/dictionary.py")
     if strange := sorted(NULLABLE[base] - set(table.schema)):
@@ -183,6 +186,15 @@ def fields_of(table: Table) -> list[Field]:
             f"NULLABLE of {base} in core/dictionary.py has {strange[0]}, which is not a column of the table"
         )
     return [_field(table, name, dtype, name in NULLABLE[base]) for name, dtype in table.schema.items()]
+
+
+def _field_of_features(table: Table, name: str, dtype: pl.DataType | type[pl.DataType]) -> Field:
+    """Return a column of a feature table: the registry describes the features."""
+    feature = feature_of(table, name)
+    if feature is None:
+        return _field(table, name, dtype, name == "label_end")
+    zone, unit = "", unit_of(feature)
+    return Field(name, pl.Float64(), unit=unit, zone=zone, origin="quantx", nullable=True, meaning=feature.formula)
 
 
 def _field(table: Table, name: str, dtype: pl.DataType | type[pl.DataType], nullable: bool) -> Field:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import polars as pl
 
 from quantx.core.fact_tables import FACT_TABLES, FILER_SYMBOLS
+from quantx.core.features.tables import FEATURE_TABLES
 from quantx.core.table import INSTANT, PRICE_TOLERANCE, STEP_TOLERANCE, Table
 
 BARS_1D = Table(
@@ -367,5 +368,7 @@ TABLES = {
         FILER_SYMBOLS.revisions,
         *FACT_TABLES,
         *(table.revisions for table in FACT_TABLES),
+        *FEATURE_TABLES,
+        *(table.revisions for table in FEATURE_TABLES),
     )
 }

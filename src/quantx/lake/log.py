@@ -17,63 +17,13 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
+from quantx.lake.file_changes import DIGEST, FileChange
 from quantx.lake.protocol import CommitContext
 
-DIGEST = "quantx.sha256"  # in the commitInfo of an entry, and in the tags of a data file
 VERSION = "quantx.version"  # in the commitInfo: an entry in the place of another one is damage
 _ENGINE = "quantx"
 _UNSET = "0" * 64
 _FOUND = re.compile(rb'"quantx\.sha256":"([0-9a-f]{64})"')
-
-
-@dataclass(frozen=True, kw_only=True)
-class AddedFile:
-    """A data file that a commit adds."""
-
-    path: str  # below the table
-    size: int
-    sha256: str
-    partition: Mapping[str, str]
-    statistics: str  # JSON, in Delta's form
-
-    def action(self, at: int) -> dict[str, Any]:
-        """Return the action of a commit at an instant in ms."""
-        add = {
-            "path": self.path,
-            "partitionValues": dict(self.partition),
-            "size": self.size,
-            "modificationTime": at,
-            "dataChange": True,
-            "stats": self.statistics,
-            "tags": {DIGEST: self.sha256},
-        }
-        return {"add": add}
-
-
-@dataclass(frozen=True, kw_only=True)
-class RemovedFile:
-    """A data file that a commit removes; readers of older versions keep it."""
-
-    path: str
-    size: int
-    partition: Mapping[str, str]
-
-    def action(self, at: int) -> dict[str, Any]:
-        """Return the action of a commit at an instant in ms."""
-        # A file that was only folded claims a change of data, too: delta-rs 1.6.6, with which earlier programs commit,
-        # lets two commits remove the same files if one of them changes no data.
-        remove = {
-            "path": self.path,
-            "deletionTimestamp": at,
-            "dataChange": True,
-            "extendedFileMetadata": True,
-            "partitionValues": dict(self.partition),
-            "size": self.size,
-        }
-        return {"remove": remove}
-
-
-FileChange = AddedFile | RemovedFile
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,6 +87,7 @@ def writing_entry(
         "quantx.runs": list(context.run_ids),
         "quantx.raw": list(context.raw_objects),
         **(context.by.origin if context.by is not None else {}),
+        **context.properties,
     }
     parameters = {"mode": "Append", "partitionBy": json.dumps(list(partitions), separators=(",", ":"))}
     actions = [] if metadata is None else [metadata.action()]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:  # planning, which opens no tables, starts without the library for frames
     import polars as pl
 
     from quantx.core.table import Table
+    from quantx.lake.file_changes import AddedFile
 
 UNREAD = -1  # instead of a version: a commit's rows depend on no row of the table
 _APP = "quantx.curator"
@@ -49,6 +50,7 @@ class CommitContext:
     run_ids: Sequence[str] = ()
     raw_objects: Sequence[str] = ()
     by: Committer | None = None
+    properties: Mapping[str, str] = field(default_factory=dict)  # of the table from this commit on
 
     @property
     def state_id(self) -> str | None:
@@ -153,6 +155,16 @@ class CuratedTable(StoredTable, Protocol):
         without a commit, if there is nothing to change or the round (or a later one) is already committed. All rows
         with a key of `changed` are replaced, also where a damaged table has two.
         """
+        ...
+
+    def write(self, rows: pl.DataFrame) -> list[AddedFile]:
+        """Write rows as data files and return them; a later commit makes them visible."""
+        ...
+
+    def commit_files(
+        self, context: CommitContext, files: Sequence[AddedFile], *, replace: bool = False, read_at: int | None = UNREAD
+    ) -> None:
+        """Add written files in one commit, in place of all files of the table with `replace`; raises as `commit`."""
         ...
 
     def seal(self, context: CommitContext) -> None:

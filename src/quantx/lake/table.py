@@ -20,8 +20,9 @@ from quantx.core.table import Table
 from quantx.errors import CommitConflict, LakeError
 from quantx.lake.compaction import MonthFiles, plan_compaction
 from quantx.lake.diagnosis import log_failure
+from quantx.lake.file_changes import AddedFile, FileChange
 from quantx.lake.files import TableFiles
-from quantx.lake.log import FileChange, TableMetadata, creating_entry, entry_path, writing_entry
+from quantx.lake.log import TableMetadata, creating_entry, entry_path, writing_entry
 from quantx.lake.one_state import note_new_table
 from quantx.lake.protocol import UNREAD, CommitContext, Erased, app_of
 from quantx.lake.replay import hinted_version, record_checkpoint
@@ -102,6 +103,19 @@ class LakeTable(TableReader):
             added = self._parts.write(pl.concat([new, unknown]))
             span.set_attribute("version", self._commit(delta, [*added, *rewritten], context))
         return True
+
+    def write(self, rows: pl.DataFrame) -> list[AddedFile]:
+        """Write rows as data files and return them; a later commit makes them visible."""
+        self._check_schema(rows)
+        return self._parts.write(rows)
+
+    def commit_files(
+        self, context: CommitContext, files: Sequence[AddedFile], *, replace: bool = False, read_at: int | None = UNREAD
+    ) -> None:
+        """Add written files in one commit, in place of all files of the table with `replace`; raises as `commit`."""
+        delta = self._at(read_at)
+        removed = [self._parts.remove(row) for row in self._files(delta).iter_rows(named=True)] if replace else []
+        self._commit(delta, [*removed, *files], context)
 
     def seal(self, context: CommitContext) -> None:
         """Commit a version with the same rows, if the table exists: every commit under way is a conflict then."""
@@ -257,21 +271,23 @@ class LakeTable(TableReader):
             raise LakeError(f"the table {self.url} was created and can't be found; try again")
         return created
 
-    def _with_missing_columns(self, delta: DeltaTable) -> TableMetadata | None:
-        """Return the table's metadata with the missing columns, which are null in earlier files; None if it has all."""
-        missing = self._missing_columns(delta)
-        if not missing:
+    def _changed_metadata(self, delta: DeltaTable, properties: Mapping[str, str]) -> TableMetadata | None:
+        """Return the table's metadata with the missing columns and other properties; None if it has all of them.
+
+        Missing columns are null in earlier files.
+        """
+        missing, now = self._missing_columns(delta), delta.metadata()
+        if not missing and properties.items() <= now.configuration.items():
             return None
         schema = json.loads(delta.schema().to_json())
         columns = Schema.from_arrow(self.table.empty().select(missing).to_arrow().schema)
         schema["fields"] += json.loads(columns.to_json())["fields"]
-        now = delta.metadata()
         return TableMetadata(
             id=str(now.id),
             created=now.created_time,
             schema=json.dumps(schema),
             partitions=now.partition_columns,
-            configuration=now.configuration,
+            configuration={**now.configuration, **properties},
             name=now.name,
             description=now.description,
         )
@@ -308,7 +324,7 @@ class LakeTable(TableReader):
             changes,
             version=version,
             partitions=self.table.partitions,
-            metadata=self._with_missing_columns(delta),
+            metadata=self._changed_metadata(delta, context.properties),
         )
         if not self._location.create(f"{self._path}/{entry_path(version)}", entry):
             raise self._conflict()

@@ -109,8 +109,12 @@ class BarQueries(ActionQueries):
 
     def _read_traded(self, request: BarRequest) -> tuple[list[SymbolRequest], pl.DataFrame]:
         """Return the requested securities, and their as-traded bars by requested symbol, sorted, one per session."""
+        requests = self._securities().requests(request.names, request.first, request.last, request.on)
+        return requests, self._traded_of(request, requests)
+
+    def _traded_of(self, request: BarRequest, requests: Sequence[SymbolRequest]) -> pl.DataFrame:
+        """Return the as-traded bars of securities by requested symbol, sorted, one per session."""
         securities, table = self._securities(), request.table
-        requests = securities.requests(request.names, request.first, request.last, request.on)
         columns = request.needed_columns
         if all_plain(requests):
             columns = [c for c in columns if c != "known_from" or c in request.columns]  # it separates securities
@@ -134,7 +138,7 @@ class BarQueries(ActionQueries):
             rows = of_one_source(rows, ("symbol", "date"), order)
         else:
             rows = preferred(rows, ("symbol", "date"), order)
-        return requests, sorted_by(rows, table.sort)
+        return sorted_by(rows, table.sort)
 
     def _bars_to_export(self, symbols: Symbols, start: Day | None, end: Day | None, **how: object) -> pl.DataFrame:
         """Return bars as `bars` does, without checks: an export knows the stored symbols, and reports others."""

@@ -35,6 +35,7 @@ Role = Literal[
     "verifier",
     "publisher",
     "backup",
+    "features",
 ]
 
 

@@ -36,6 +36,7 @@ _LOCKS: dict[Role, int] = {
     "verifier": 7_013_022,
     "publisher": 7_013_024,
     "backup": 7_013_026,
+    "features": 7_013_028,
 }
 
 

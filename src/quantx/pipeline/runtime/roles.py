@@ -34,14 +34,14 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 _ATTEMPTS = 5
-# The tables of each role, by name, each with its revisions; the curator has all others.
+# The tables of each role, by name, each with its revisions; features has those of its zone, and the curator all others.
 _TABLES: Mapping[Role, tuple[str, ...]] = {
     "universes": ("universe_members",),
     "instruments": ("instruments", "symbol_history", "filer_symbols"),
     "reconciler": ("agreements", "verdicts", "action_verdicts"),
     "publisher": ("sessions", "findings"),
 }
-COMMITTING: tuple[Role, ...] = ("curator", *_TABLES)
+COMMITTING: tuple[Role, ...] = ("curator", *_TABLES, "features")
 
 
 @dataclass(frozen=True)
@@ -143,10 +143,13 @@ def committing(
 
 def tables_of(role: Role, tables: Tables) -> list[str]:
     """Return the names of the tables to which a role commits."""
-    others = {name for names in _TABLES.values() for name in names}
+    from quantx.core.features.tables import FEATURE_TABLES  # loads the library for frames
+
+    owned = {**_TABLES, "features": tuple(table.name for table in FEATURE_TABLES)}
+    others = {name for names in owned.values() for name in names}
 
     def is_own(name: str) -> bool:
-        return name in _TABLES[role] if role in _TABLES else name not in others
+        return name in owned[role] if role in owned else name not in others
 
     return [name for name in tables if is_own(name.removesuffix("_revisions"))]
 
