@@ -21,8 +21,9 @@ from deltalake.exceptions import DeltaError
 
 from quantx.core.table import Table
 from quantx.errors import LakeError
+from quantx.lake.file_changes import AddedFile
 from quantx.lake.files import TableFiles
-from quantx.lake.log import AddedFile, without_statistics
+from quantx.lake.log import without_statistics
 from quantx.lake.protocol import Erased
 from quantx.lake.replay import ASIDE, RECORDS, TableLog, checkpoint_path, read_log, record_checkpoint
 from quantx.lake.snapshots import kept_files, snapshot_names, snapshot_path

@@ -1,4 +1,4 @@
-"""What is deleted is in no byte of lake, raw zone and database any more, and does not return; the rest stays as it was."""
+"""Deleted data is in no byte of lake, raw zone and database any more, and does not return; the rest stays as it was."""
 
 from __future__ import annotations
 
