@@ -60,10 +60,12 @@ SAME = {
     "thousands": ROWS.replace("1000", '"1,000"').replace("2000", '"2,000"'),
     "newest_first": "\n".join([ROWS.splitlines()[0], *ROWS.splitlines()[:0:-1]]),
     "compact_dates": ROWS.replace("-", ""),
-    "day_first_by_another_row": "Date;Open;High;Low;Close;Volume\n02.01.2024;10;12;9;11;1000\n03.01.2024;11;13;10;12,5;2000",
+    "day_first_by_another_row": "Date;Open;High;Low;Close;Volume\n02.01.2024;10;12;9;11;1000\n"
+    "03.01.2024;11;13;10;12,5;2000",
     "epoch": "timestamp,open,high,low,close,volume\n1704153600,10,12,9,11,1000\n1704240000000,11,13,10,12.5,2000\n"
     .replace("1704240000000", "1704240000"),
-    "nasdaq_com": 'Date,Close/Last,Volume,Open,High,Low\n01/02/2024,$11.00,1000,$10,$12,$9\n01/13/2024,$12.5,2000,$11,$13,$10\n',
+    "nasdaq_com": 'Date,Close/Last,Volume,Open,High,Low\n'
+    '01/02/2024,$11.00,1000,$10,$12,$9\n01/13/2024,$12.5,2000,$11,$13,$10\n',
     "investing_com": 'Date,Price,Open,High,Low,Vol.,Change %\n"Jan 02, 2024",11,10,12,9,1.00K,1%\n'
     '"Jan 03, 2024",12.5,11,13,10,2.00K,2%\n',
     "with_a_preface": "Symbol: AAPL\nExported 2024\n" + ROWS,

@@ -125,9 +125,10 @@ class Reprocessor:
         done = done or ReprocessSummary(policy=self.curator.policy.version)
         inventory = take_inventory(self.curator.location, self.replies, self.runs, source, symbols)
         has_bars = any(self.curator.tables[t.name].version() is not None for t in (BARS_1D, BARS_1M))
-        if symbols is None and source is None and has_bars and not (inventory.holdings or inventory.unlisted):
-            raise ConfigError(f"the lake has bars and no raw object is in {raw_url(self.curator.location)}; {RAW_STEP}")
         policy, done.mute = self.curator.row_policy(), dict(inventory.unlisted)
+        is_all = symbols is None and source is None and not policy.deleted
+        if is_all and has_bars and not (inventory.holdings or inventory.unlisted):
+            raise ConfigError(f"the lake has bars and no raw object is in {raw_url(self.curator.location)}; {RAW_STEP}")
         for symbol in sorted(set(symbols or ()) - {held.symbol for held in inventory.holdings}):
             done.left[source or "any source", symbol] = "the raw zone has no reply about it"
         batches = list(

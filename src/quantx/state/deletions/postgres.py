@@ -13,7 +13,12 @@ from quantx.core.tombstones import PRICES, Tombstone
 from quantx.state.database import Database, run
 from quantx.state.deletions.port import Deletions, Stopped
 
-_ERASED = ("hot_bars", "gaps", "findings", "series")
+_ERASED = {
+    "hot_bars": "deletions.erase_hot_bars",
+    "gaps": "deletions.erase_gaps",
+    "findings": "deletions.erase_findings",
+    "series": "deletions.erase_series",
+}
 
 
 class PostgresDeletions(Deletions):
@@ -38,7 +43,7 @@ class PostgresDeletions(Deletions):
     def erase(self, stone: Tombstone) -> Mapping[str, int]:
         values = _values(stone)
         with self._database.transaction() as connection:
-            erased = {name: len(run(connection, f"deletions.erase_{name}", values)) for name in _ERASED}
+            erased = {name: len(run(connection, statement, values)) for name, statement in _ERASED.items()}
             run(connection, "deletions.forget_errors", values)
         return erased
 
