@@ -121,6 +121,15 @@ def test_the_footer_has_any_number_of_bars(footer: str) -> None:
     assert parse("nasdaq_trader", f"{HEADER}\r\n{AAPL}\r\n{footer}\r\n")["symbol"].to_list() == ["AAPL"]
 
 
+def test_the_funds_of_a_list_are_named_whether_they_are_members_or_not() -> None:
+    fund = "QQQ|Invesco QQQ Trust, Series 1|G|N|N|100|Y|N"
+    text = f"{HEADER}\n{AAPL}\n{fund}\n{FOOTER}"
+    for etfs, members in ((True, ["AAPL", "QQQ"]), (False, ["AAPL"])):
+        listing = parsed("nasdaq_trader", text, etfs=etfs)
+        assert [member[0] for member in listing.members] == members
+        assert listing.funds == {"QQQ"}
+
+
 BAD_NASDAQ = {
     "nothing": ("", "does not end with the line"),
     "cut off": (f"{HEADER}\n{AAPL}\nMSFT|Micro", "does not end with the line"),
