@@ -75,7 +75,7 @@ def quarantine_list(
         ids=(),
         rule=known_rule(rule),
         symbol=symbol and stored_symbol(symbol),
-        source=known_source(source),
+        source=known_source(source, settings_for(use_local)),
         market=market,
         state=state,
     )
@@ -138,7 +138,7 @@ def quarantine_replay(
         ids=tuple(rows or ()),
         rule=known_rule(rule),
         symbol=symbol and stored_symbol(symbol),
-        source=known_source(source),
+        source=known_source(source, settings_for(use_local)),
     )
     try:
         with open_platform(settings_for(use_local)) as platform:
@@ -213,7 +213,7 @@ def reprocess(
             bar = display.add_task("reprocessing", total=None, note="")
             done = reprocessor_of(platform).reprocess(
                 names,
-                known_source(source),
+                known_source(source, platform.settings),
                 dry_run=dry_run,
                 on_batch=lambda batch, total: display.update(bar, completed=batch, total=total),
             )

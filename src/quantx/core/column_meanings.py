@@ -6,8 +6,10 @@ MEANINGS = {
     "source": "the vendor",
     "year": "year of the date; a partition, so that readers skip files",
     "month": "year and month of the date, as in 202410; a partition, so that readers skip files",
-    "symbol": "canonical symbol, as in AAPL, BRK.B, 0700.HK, 7203.T; of facts of a filer of the SEC: CIK0000320193",
-    "date": "session of the exchange; in quarantine null for a whole payload, or an event without a date",
+    "symbol": "canonical symbol, as in AAPL, BRK.B, 0700.HK, 7203.T; of facts of a filer of the SEC: CIK0000320193;"
+    " of published rates: the series, UST or EUR",
+    "date": "session of the exchange; of a rate: the day for which it is published; in quarantine null for a whole"
+    " payload, or an event without a date",
     "time": "start of the minute (UTC)",
     "regular": "whether the minute is in the regular session; false before and after it",
     "calendar": "exchange, as its ISO 10383 code; 24-7, 24-5 and GLOBEX: crypto currencies, pairs and futures",
@@ -87,7 +89,8 @@ MEANINGS = {
     "cik": "the SEC's number of the filer; null: a vendor that knows no filers",
     "taxonomy": "list of tags that defines the tag: us-gaap, ifrs-full, dei, ecd; of a vendor's own items its name",
     "tag": "item of the taxonomy, as in NetIncomeLoss; of a concept: the tag that it was made of",
-    "unit": "unit of the value: an ISO 4217 currency, shares, a currency per share (USD/shares), pure",
+    "unit": "unit of the value: an ISO 4217 currency, shares, a currency per share (USD/shares), pure; of a yield:"
+    " percent",
     "start": "first day of the period; null: the value is that of one instant, the end of the day `end`",
     "end": "last day of the period (of the business; no time zone)",
     "form": "form of the filing, as in 10-K, 10-Q/A, 8-K",
@@ -95,7 +98,8 @@ MEANINGS = {
     "fy": "fiscal year of the filing, as the filer labels it, and not of the value's period",
     "fp": "fiscal period of the filing (FY, Q1 …), as the filer labels it, and not of the value's period",
     "filed": "the SEC's day of filing (New York)",
-    "public_at": "when anyone could know the value: the filing was accepted (UTC)",
+    "public_at": "when anyone could know the value: the filing was accepted, or the publisher's stated time of the day"
+    " (UTC)",
     "public_how": "how `public_at` is known",
     "revision": "class of the change against the value that was filed before: same, rounding, split, scale, rescaled,"
     " sign or genuine; null: the first report of the period",
@@ -115,4 +119,11 @@ MEANINGS = {
     "metric": "measured quantity: see the list of metrics",
     "method": "reported, estimated or target",
     "licence": "terms under which the value may be used",
+    "study": "name of the study",
+    "model": "id of the trained model: it has the study, the dataset, the code and its parameters",
+    "prediction": "the model's prediction of the study's label, from features known at the session's close",
+    "tenor": "time to maturity: months or years, as in 1m, 1.5m, 10y",
+    "base": "currency of which a rate is the price, as in EUR (ISO 4217)",
+    "quote": "currency of a rate, as in USD (ISO 4217)",
+    "rate": "units of `quote` for one unit of `base`, as published",
 }

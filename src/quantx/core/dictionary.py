@@ -147,6 +147,13 @@ COLUMNS: Mapping[str, Column] = {
     "metric": Column("quantx"),
     "method": Column("quantx"),
     "licence": Column("quantx"),
+    "study": Column("settings"),
+    "model": Column("quantx"),
+    "prediction": Column("quantx", "unit of the study's label"),
+    "tenor": Column("vendor"),
+    "base": Column("vendor"),
+    "quote": Column("vendor"),
+    "rate": Column("vendor", "units of `quote` per unit of `base`"),
 }
 
 # The nullable columns by table; their meaning explains a null. A table's revisions have the same ones.
@@ -174,6 +181,9 @@ NULLABLE: Mapping[str, frozenset[str]] = {
     "filings": frozenset({"cik", "items", "report_end", "description", "url"}),
     "filers": frozenset({"cik", "name", "kind", "sic", "industry", "sector", "fiscal_year_end", "tickers"}),
     "esg_facts": frozenset({"cik", "start", "form", "accession"}),
+    "predictions": frozenset(),
+    "rates": frozenset(),
+    "fx_rates": frozenset(),
 }
 
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 import polars as pl
 
 from quantx.core.fact_tables import FACT_TABLES, FILER_SYMBOLS
+from quantx.core.features.predictions import PREDICTIONS
 from quantx.core.features.tables import FEATURE_TABLES
+from quantx.core.rate_tables import RATE_TABLES
 from quantx.core.table import INSTANT, PRICE_TOLERANCE, STEP_TOLERANCE, Table
 
 BARS_1D = Table(
@@ -374,5 +376,9 @@ TABLES = {
         *(table.revisions for table in FACT_TABLES),
         *FEATURE_TABLES,
         *(table.revisions for table in FEATURE_TABLES),
+        PREDICTIONS,
+        PREDICTIONS.revisions,
+        *RATE_TABLES,
+        *(table.revisions for table in RATE_TABLES),
     )
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from datetime import date
 
+from quantx.core.rate_series import RATE_SERIES
 from quantx.core.symbols import parse_symbol
 from quantx.errors import ConfigError
 from quantx.sandbox.clock import SandboxClock
@@ -23,6 +24,7 @@ class Book:
         self.market = market
         self.clock = clock
         self.histories: dict[str, PriceHistory] = dict(market.histories)  # by canonical symbol
+        self.revised_rates: dict[tuple[str, date, str], float] = {}  # by series, day, and tenor or currency
         self._views: dict[str, tuple[Stage, View]] = {}
         self._minutes: dict[tuple[str, int], tuple[tuple[float, ...], Minutes]] = {}
 
@@ -68,10 +70,10 @@ class Book:
         return minutes.until(self.clock.now().timestamp())
 
     def revise(self, symbol: str, day: str, field: str, value: object) -> None:
-        """Replace one as-traded value from now on; ConfigError where the request is wrong."""
+        """Replace one as-traded value, or one published rate, from now on; ConfigError where the request is wrong."""
         symbol = parse_symbol(symbol)
         past = self._history(symbol)
-        if past is None:
+        if past is None and symbol not in RATE_SERIES:
             raise ConfigError(f"the sandbox has no bars of {symbol}, so none can be revised")
         try:
             on, number = date.fromisoformat(day), float(str(value))
@@ -79,6 +81,9 @@ class Book:
             number = math.nan
         if not math.isfinite(number):
             raise ConfigError(f"{day[:20]!a} and {str(value)[:20]!a} are not a date and a number")
+        if past is None:
+            self.revised_rates[symbol, on, field] = number
+            return
         self.histories[symbol] = with_revision(past, on, field, number)
         self._views.pop(symbol, None)
 

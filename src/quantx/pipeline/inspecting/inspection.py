@@ -26,6 +26,7 @@ from quantx.pipeline.inspecting.dividends import check_changed_dividends
 from quantx.pipeline.inspecting.heal import heal_gaps
 from quantx.pipeline.inspecting.minute_sessions import RECENT, check_minutes
 from quantx.pipeline.inspecting.published import publish_findings, publish_sessions
+from quantx.pipeline.inspecting.rates import check_rates
 from quantx.pipeline.inspecting.reconcile import reconcile
 from quantx.pipeline.inspecting.series import inspect_series
 from quantx.pipeline.inspecting.statements import check_statements
@@ -59,6 +60,7 @@ class InspectionChecks:
             ),
             "vendors": self._vendors,
             "statements": self._statements,
+            "rates": partial(check_rates, self.tables, self.context.state.findings),
             "gaps": self._gaps,
             "classes": partial(record_classes, self.context, self.tables),
             "coverage": self._coverage,
