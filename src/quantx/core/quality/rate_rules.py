@@ -95,7 +95,7 @@ YIELD_JUMP = Rule(
     "rates",
     meaning=f"the yield changes by more than {YIELD_STEP:g} percentage point from one published day to the next",
     why="a typing error moves every return of bonds and every discounted value of the day",
-    reference="bills moved by 0.7 points on 2008-09-17; a larger step is rare and worth a look at the publisher's page",
+    reference="bills moved by 0.7 points on 2008-09-17; a larger step is rare: compare it with the publisher's page",
     broken=(pl.col("step").abs() > YIELD_STEP).fill_null(False),
 )
 FX_JUMP = Rule(
