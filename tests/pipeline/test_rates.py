@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from quantx.errors import ConfigError, NotInLake
+from quantx.errors import ConfigError, IncompleteData, NotInLake
 from quantx.pipeline.inspecting.rates import check_rates
 from quantx.pipeline.planning.rates import plan_rates
 from quantx.pipeline.reprocessing.quarantine import accept, rejected_rows, show
@@ -161,7 +161,8 @@ def test_a_corrected_yield_is_a_revision(desk: Any, publishers: Publishers) -> N
     assert read.rates("UST", "10y", FRIDAY, FRIDAY)["10y"].to_list() == [3.96]
     assert read.rates("UST", "10y", FRIDAY, FRIDAY, as_of=before)["10y"].to_list() == [4.01]
     assert read.rates("UST", "10y", FRIDAY, public_by="2024-01-13")["10y"].to_list() == [3.96]
-    assert read.rates("UST", "10y", FRIDAY, FRIDAY, public_by="2024-01-12T22:59Z").is_empty()
+    with pytest.warns(IncompleteData, match="none that were known or public then"):
+        assert read.rates("UST", "10y", FRIDAY, FRIDAY, public_by="2024-01-12T22:59Z").is_empty()
     assert desk.rows("rates_revisions").select("tenor", "value").rows() == [("10y", 4.01), ("2y", 4.36)]
     why = read.explain("UST", FRIDAY, field="rates:10y")
     assert (why.value, why.unit, why.reply.place, why.reply.text) == (  # type: ignore[union-attr]
@@ -277,6 +278,8 @@ def test_wrong_arguments_have_clear_errors(desk: Any, publishers: Publishers) ->
         read.rates("UST", "10yr")
     with pytest.raises(NotInLake, match="the lake has no BUND; it has UST"):
         read.rates("BUND")
+    with pytest.raises(ConfigError, match="lies after the end"):
+        read.fx("EURUSD", FRIDAY, "2024-01-11")
     with pytest.raises(NotInLake, match="no exchange rate of TWD"):
         read.fx("TWDUSD")
     with pytest.raises(ConfigError, match="fill=8 must be"):
