@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,8 @@ import pytest
 from quantx.errors import ConfigError, IncompleteData, NotInLake
 from quantx.pipeline.inspecting.rates import check_rates
 from quantx.pipeline.planning.rates import plan_rates
+from quantx.pipeline.planning.triggers import plan_request
+from quantx.pipeline.planning.update_request import UpdateRequest
 from quantx.pipeline.reprocessing.quarantine import accept, rejected_rows, show
 from quantx.pipeline.runtime.platform import Platform
 from quantx.pipeline.wiring import reprocessor_of
@@ -290,3 +292,20 @@ def test_wrong_arguments_have_clear_errors(desk: Any, publishers: Publishers) ->
         plan_rates(platform, "alpaca")
     with pytest.raises(ConfigError, match="is not public yet"):
         plan_rates(platform, "ecb", start=date(2024, 1, 15))
+
+
+def test_a_run_of_rates_is_no_daily_update_and_comes_with_one_where_the_setting_says_so(
+    desk: Any, publishers: Publishers
+) -> None:
+    update(desk, publishers, start=None)
+    (run,) = desk.sql("select kind, request from runs")
+    assert (run["kind"], run["request"]) == ("manual", {"symbols": ["UST", "EUR"]})
+    desk.clock.at = datetime(2024, 1, 17, 23, 30, tzinfo=UTC)
+    platform = update(desk, publishers, "ecb", start=None)
+    for rates, tasks in ((False, []), (True, [("rates", "UST")])):
+        settings = platform.settings.model_copy(update={"rates": rates})
+        plan = plan_request(replace(platform, settings=settings), UpdateRequest(symbols=("AAA",), lookback_days=0))
+        planned = desk.sql(
+            "select dataset, symbol from tasks where id = any(%s) and dataset <> 'bars'", [*plan.task_ids]
+        )
+        assert [(row["dataset"], row["symbol"]) for row in planned] == tasks
