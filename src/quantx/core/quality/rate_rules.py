@@ -3,7 +3,8 @@
 `YIELD_ROW_RULES` and `FX_ROW_RULES` check single rows, which go to quarantine where they break one: the columns are
 those of the tables, `known_from` (of the reply) and `differs_in_filing`, whether the document has the day twice with
 different values. `RATE_RULES` check stored rows against their neighbours and open findings: `step` is the change
-against the row before (percentage points, or the logarithm of the ratio), `missing` the expected days without rates.
+against the published day before, at most ten days earlier (percentage points, or the logarithm of the ratio),
+`missing` the number of expected days without rates.
 """
 
 from __future__ import annotations
