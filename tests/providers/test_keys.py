@@ -21,8 +21,7 @@ from quantx.providers.http_provider import HttpProvider
 from quantx.providers.protocol import Request
 from quantx.providers.registry import VENDORS, open_providers, quotas_of, why_absent
 from quantx.settings import Settings, load_settings
-
-from .vendor_stub import KEY, Answer, StoppedClock, stub_vendor
+from quantx.testing.stub_vendor import KEY, Answer, StoppedClock, stub_vendor
 
 WINDOW = Window(date(2026, 1, 5), date(2026, 1, 12))
 OVER_HTTP = tuple(

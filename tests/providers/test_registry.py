@@ -14,10 +14,10 @@ from pydantic import SecretStr
 from quantx.providers.registry import VENDORS, Vendor
 from quantx.sandbox.app import WIRES
 from quantx.settings import load_settings
-from quantx.settings.vendors import KeyedVendorSettings, VendorSettings
+from quantx.testing.stub_vendor import StoppedClock
+from quantx.vendor_settings import KeyedVendorSettings, VendorSettings
 
 from .test_keys import OVER_HTTP
-from .vendor_stub import StoppedClock
 
 HERE = Path(__file__).parent
 OWN_CLIENT = {"yahoo", "alpaca"}  # fetched from through packages of theirs; their own tests search for the keys

@@ -10,7 +10,6 @@ if TYPE_CHECKING:  # planning, which opens no tables, starts without the library
     import polars as pl
 
     from quantx.core.table import Table
-    from quantx.lake.file_changes import AddedFile
 
 UNREAD = -1  # instead of a version: a commit's rows depend on no row of the table
 _APP = "quantx.curator"
@@ -76,6 +75,16 @@ class CommitContext:
 def app_of(state_id: str | None) -> str:
     """Return the application id of a state's rounds; None: of those of programs that knew no states in the lake."""
     return _APP if state_id is None else f"{_APP}.{state_id}"
+
+
+@dataclass(frozen=True)
+class Erased:
+    """What was erased from a table."""
+
+    rows: int = 0  # of the newest version
+    files: int = 0  # replaced ones, deleted
+    entries: int = 0  # of the log, without the statistics of replaced files now
+    snapshots: tuple[str, ...] = ()  # whose files were written again
 
 
 class StoredTable(Protocol):
@@ -147,18 +156,16 @@ class CuratedTable(StoredTable, Protocol):
         """
         ...
 
-    def write(self, rows: pl.DataFrame) -> list[AddedFile]:
-        """Write rows as data files and return them; a later commit makes them visible."""
-        ...
-
-    def commit_files(
-        self, context: CommitContext, files: Sequence[AddedFile], *, replace: bool = False, read_at: int | None = UNREAD
-    ) -> None:
-        """Add written files in one commit, in place of all files of the table with `replace`; raises as `commit`."""
-        ...
-
     def seal(self, context: CommitContext) -> None:
         """Commit a version with the same rows, if the table exists: every commit under way is a conflict then."""
+        ...
+
+    def erase(self, context: CommitContext, where: pl.Expr, source: str) -> Erased:
+        """Erase the rows of `where`, which is never null, for good; they are of the vendor `source`, or quote it.
+
+        No version, no replaced file and no snapshot has them afterwards; readers of an older version get an error. It
+        can be repeated, and ends what was interrupted. The caller holds the role of the table.
+        """
         ...
 
     def fold(self, context: CommitContext, most_files: int, tail: int = 0) -> int:

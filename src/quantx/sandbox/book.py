@@ -33,7 +33,7 @@ class Book:
 
         The same object is returned until the view changes.
         """
-        past = self.histories.get(symbol)
+        past = self._history(symbol)
         if past is None:
             return None
         clock = int(self.clock.now().timestamp())
@@ -45,6 +45,11 @@ class Book:
         if kept is None or kept[0] != at:
             kept = self._views[symbol] = (at, view_at(past, at))
         return kept[1]
+
+    def _history(self, symbol: str) -> PriceHistory | None:
+        """Return the history with its revisions."""
+        past = self.histories.get(symbol)
+        return self.market.find(symbol) if past is None else past
 
     def minutes(self, view: View, row: int) -> Minutes:
         """Return the ended minute bars of a row's day, as traded: recorded ones, else ones that add up to the row."""
@@ -67,7 +72,7 @@ class Book:
     def revise(self, symbol: str, day: str, field: str, value: object) -> None:
         """Replace one as-traded value, or one published rate, from now on; ConfigError where the request is wrong."""
         symbol = parse_symbol(symbol)
-        past = self.histories.get(symbol)
+        past = self._history(symbol)
         if past is None and symbol not in RATE_SERIES:
             raise ConfigError(f"the sandbox has no bars of {symbol}, so none can be revised")
         try:
