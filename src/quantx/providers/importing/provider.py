@@ -57,11 +57,13 @@ class FilePart:
     address: str  # of the file, and of the member in an archive
     file_sha256: str
     place: FoundFile | Spooled
+    given: str = ""  # digest of the declaration
+    parts: int = 1  # symbols of the file
 
     @property
     def origin(self) -> PageOrigin:
         """Return the request of the part's page."""
-        return PageOrigin(self.address, self.file_sha256, self.form)
+        return PageOrigin(self.address, self.file_sha256, self.form, given=self.given, parts=self.parts)
 
     @property
     def key(self) -> str:
