@@ -23,10 +23,10 @@ help:  ## this list
 demo: .venv/.run  ## the whole system on this machine; DATA=path uses recorded market data from there
 	.venv/bin/quantx demo $(if $(DATA),--data "$(DATA)") $(ARGS)
 
-test: .venv/.dev .venv/.azurite .venv/.aws  ## the tests; ARGS passes on to pytest: ARGS="-k symbols", ARGS="-m 'not slow'" (the quick loop)
+test: .venv/.dev .venv/.azurite .venv/.aws .venv/.spark .venv/.azureml  ## the tests; ARGS passes on to pytest: ARGS="-k symbols", ARGS="-m 'not slow'" (the quick loop)
 	$(PY) -m $(TESTS) $(ARGS)
 
-coverage: .venv/.dev .venv/.azurite .venv/.aws  ## the tests with branch coverage, also of other processes, into build/coverage
+coverage: .venv/.dev .venv/.azurite .venv/.aws .venv/.spark .venv/.azureml  ## the tests with branch coverage, also of other processes, into build/coverage
 	$(PY) -m coverage erase
 	@failed=0; $(PY) -m coverage run -m $(TESTS) $(ARGS) || failed=$$?; \
 	$(PY) -m coverage combine --quiet && $(PY) -m coverage json --quiet && $(PY) -m coverage html --quiet && \
@@ -49,7 +49,7 @@ prove: .venv/.dev  ## what needs big tools (checkov, azure-cli, buildah): templa
 lowest: .venv/.dev  ## the reader's tests on the oldest versions of Polars, deltalake, pandas and others that are allowed
 	sh requirements/lowest.sh $(ARGS)
 
-bench: .venv/.dev .venv/.azurite .venv/.arctic  ## the measurements, into docs/benchmarks.md; ARGS="b1 --quick" shows some of them
+bench: .venv/.dev .venv/.azurite .venv/.arctic .venv/.spark  ## the measurements, into docs/benchmarks.md; ARGS="b1 --quick" shows some of them
 	$(PY) -m benchmarks $(or $(ARGS),--write)
 
 docs: .venv/.site  ## serve the site of the documentation on http://127.0.0.1:8000
@@ -85,5 +85,9 @@ clean:  ## remove the environment, caches and what was built (not data/)
 
 .venv/.aws: requirements/aws.sh requirements/aws.txt | .venv/.dev
 	@sh requirements/aws.sh
+.venv/.spark: requirements/spark.sh requirements/sail.txt requirements/spark.txt | .venv/.dev
+	@sh requirements/spark.sh
+.venv/.azureml: requirements/azureml.sh requirements/azureml.txt | .venv/.dev
+	@sh requirements/azureml.sh
 .venv/.arctic: requirements/arctic.sh requirements/arctic.txt | .venv/.dev
 	@sh requirements/arctic.sh

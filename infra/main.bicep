@@ -158,6 +158,17 @@ param backupKeepDays int = 0
 @description('Lock the storage accounts of lake and backups and the database server against deletion. It needs the rights of an owner, as makeCustomRole.')
 param lockData bool = true
 
+@description('Azure Machine Learning: a workspace, and clusters that have no machine while no job runs. Not with a private network.')
+param machineLearning bool = false
+
+@description('The size of a cluster\'s machine, and the most machines that train at the same time.')
+param mlVmSize string = 'Standard_DS3_v2'
+@minValue(1)
+param mlMaxNodes int = 1
+
+@description('Train on machines that Azure can take away: cheaper, and a job begins anew.')
+param mlLowPriority bool = false
+
 @description('Create the custom roles. False where they exist and the deployer may not create roles (see github.bicep).')
 param makeCustomRole bool = true
 
@@ -515,6 +526,26 @@ module diagnostics 'modules/diagnostics.bicep' = {
   ]
 }
 
+module ml 'modules/ml.bicep' = if (machineLearning) {
+  name: 'ml'
+  params: {
+    location: location
+    prefix: prefix
+    suffix: suffix
+    registryName: registry.outputs.registryName
+    insightsName: monitoring.outputs.insightsName
+    lakeAccount: lake.outputs.accountName
+    lakeContainer: lake.outputs.containerName
+    worker: identities.outputs.worker
+    vmSize: mlVmSize
+    maxNodes: mlMaxNodes
+    lowPriority: mlLowPriority
+  }
+  dependsOn: [
+    roles
+  ]
+}
+
 module workbook 'modules/workbook.bicep' = {
   name: 'workbook'
   params: {
@@ -547,3 +578,7 @@ output DATABASE_SERVER string = hasServer ? serverName : ''
 output JOB_PREFIX string = prefix
 output BACKUP_URL string = empty(backupLocation) ? '' : backup!.outputs.url
 output BUDGET_START string = budgetSince
+output ML_WORKSPACE string = machineLearning ? ml!.outputs.workspaceName : ''
+output ML_TRAINER_CLIENT_ID string = machineLearning ? ml!.outputs.trainerClientId : ''
+output WORKER_CLIENT_ID string = identities.outputs.worker.clientId
+output WORKER_NAME string = identities.outputs.worker.name

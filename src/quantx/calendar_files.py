@@ -24,9 +24,10 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from quantx.core.calendars import Calendar, a_year_from, compute_calendar, take_calendars
-from quantx.core.symbols import US, VENUES_BY_SUFFIX
+from quantx.core.open_markets import MADE_CALENDARS
+from quantx.core.symbols import VENUES
 
-ZONES = {venue.calendar: venue.timezone for venue in (US, *VENUES_BY_SUFFIX.values())}
+ZONES = {venue.calendar: venue.timezone for venue in VENUES if venue.calendar not in MADE_CALENDARS}
 SHIPPED = Path(__file__).with_name("calendars")
 _FORM = 1
 _DAY = 86_400  # seconds

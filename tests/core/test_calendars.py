@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quantx.core.calendars import Calendar, calendar, held_sessions
-from quantx.core.symbols import US, VENUES_BY_SUFFIX
+from quantx.core.symbols import VENUES
 
 RECORDED = ("XNYS", "XHKG", "XTKS", "XLON", "XAMS", "XETR", "XPAR", "XSWX")
 
@@ -43,7 +43,7 @@ def test_sessions_and_their_instants_are_the_recorded_ones(market_data: Path, co
     assert [(d, cal.open_of(d), cal.close_of(d)) for d in sessions] == known
 
 
-@pytest.mark.parametrize("code", sorted({v.calendar for v in (US, *VENUES_BY_SUFFIX.values())}))
+@pytest.mark.parametrize("code", sorted({v.calendar for v in VENUES}))
 def test_every_exchange_that_a_symbol_can_name_has_a_calendar(code: str) -> None:
     cal = calendar(code)
     assert cal.sessions(day("2024-01-15"), day("2024-01-19"))[-4:] == tuple(date(2024, 1, n) for n in range(16, 20))

@@ -57,6 +57,14 @@ LEGAL = {
     "BP.L": "eu",
     "1COV.DE": "eu",
     "KOMB.PR": "eu",
+    "EURUSD=X": "fx",
+    "USDJPY=X": "fx",
+    "BTC-USD": "crypto",
+    "1INCH-EUR": "crypto",
+    "CL=F": "futures",
+    "6E=F": "futures",
+    "CLZ26.NYM": "futures",
+    "^TNX": "us",
 }
 
 HOSTILE = {
@@ -97,7 +105,12 @@ HOSTILE = {
     "Hong Kong without a suffix": "700",
     "Tokyo with letters only": "SONY.T",
     "Yahoo's form of a share class": "BRK-B",
-    "Yahoo's form of a currency": "EURUSD=X",
+    "a pair with something that is no currency": "EURXYZ=X",
+    "a pair of one currency": "EUREUR=X",
+    "a currency in itself": "USD=X",
+    "a crypto currency in something that is no currency": "BTC-ABC",
+    "a contract of no month": "CLA26.NYM",
+    "a contract of no exchange": "CLZ26.XYZ",
     "two symbols": "AAPL,MSFT",
     "a number": "1234",
     "an option": "-AAPL",

@@ -15,7 +15,8 @@ from deltalake import DeltaTable
 
 from quantx.core.tables import BARS_1D
 from quantx.errors import CommitConflict, LakeError
-from quantx.lake.log import DIGEST, entry_path, is_whole
+from quantx.lake.file_changes import DIGEST
+from quantx.lake.log import entry_path, is_whole
 from quantx.lake.protocol import CommitContext
 from quantx.lake.store import LakeLocation, open_location
 from quantx.lake.table import LakeTable

@@ -24,7 +24,11 @@ from quantx.settings import Settings, load_settings
 from quantx.testing.stub_vendor import KEY, Answer, StoppedClock, stub_vendor
 
 WINDOW = Window(date(2026, 1, 5), date(2026, 1, 12))
-OVER_HTTP = tuple(source for source, vendor in VENDORS.items() if issubclass(vendor.adapter, HttpProvider))  # type: ignore[arg-type]
+OVER_HTTP = tuple(
+    source
+    for source, vendor in VENDORS.items()
+    if vendor.keys and issubclass(vendor.adapter, HttpProvider)  # type: ignore[arg-type]
+)
 QUOTED = f"We have detected your API key as {KEY} and our limit is 25 requests per day"
 ANSWERS = {
     "refused": Answer(json.dumps({"Information": QUOTED, "Error Message": QUOTED}).encode()),

@@ -154,8 +154,23 @@ COMMANDS: Mapping[str, CommandModules] = {
         "fundamentals_show",
         summary="Fetch the filings and facts of filers from the SEC, and show them point in time.",
     ),
+    "features": _of("features", summary="Build the declared features, and show what is built."),
+    "research": _of(
+        "research",
+        summary="Run a study: build a dataset without look-ahead, train a model, judge it, and write its predictions.",
+    ),
+    "rates": _of(
+        "rates",
+        "rates_show",
+        summary="Fetch the US Treasury's par yields and the ECB's reference rates, and show them point in time.",
+    ),
     "instruments": _of(
         "instruments", summary="Manage securities and their symbol history: list, import from files, delist."
+    ),
+    "delete": _of(
+        "delete",
+        summary="Delete a vendor's data for good, everywhere: tables, revisions, quarantine, files, raw replies, state,"
+        " cache.",
     ),
     "state": _of(
         "state",

@@ -40,6 +40,12 @@ PublicBy = Annotated[
 EnqueueOnly = Annotated[
     bool, typer.Option("--enqueue-only", help="Plan and enqueue only; `quantx work` processes the tasks.")
 ]
+DryRun = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run", help="Show tasks, requests, minutes, rows and megabytes that it would need; nothing is recorded."
+    ),
+]
 _EARLIER_LIMIT = "The earlier name of --limit; it wins over --limit."
 Most = Annotated[int | None, typer.Option("--most", min=1, max=100_000, hidden=True, help=_EARLIER_LIMIT)]
 MostRows = Annotated[int | None, typer.Option("--most", min=1, max=1_000_000, hidden=True, help=_EARLIER_LIMIT)]

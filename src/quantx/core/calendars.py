@@ -1,6 +1,7 @@
 """Sessions of the exchanges from exchange_calendars: the trading days with their open and close.
 
-A session is a `date`; instants are aware and in UTC. The calendars include ad-hoc closures and half days.
+A session is a `date`; instants are aware and in UTC. The calendars include ad-hoc closures and half days. Those of
+pairs, crypto currencies and futures are in `open_markets`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from dataclasses import KW_ONLY, dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 
+from quantx.core.asset_classes import GLOBEX, WEEKDAYS
+from quantx.core.open_markets import MADE_CALENDARS, ends_of_days, may_be_without_bar
 from quantx.extras import extra
 
 # The first day of a calendar; a calendar that begins later starts at its own first day.
@@ -21,6 +24,8 @@ _EARLIEST = date(1970, 1, 2)
 _NOT_HELD = {
     "XHKG": {date(2023, 9, 1), date(2023, 9, 8)},  # typhoon Saola, and the black rainstorm a week later
 }
+
+_MAY_LACK_BARS = (WEEKDAYS, GLOBEX)
 
 
 @dataclass(frozen=True)
@@ -91,6 +96,11 @@ def a_year_from(today: date) -> date:
 
 def compute_calendar(code: str, until: date) -> Calendar:
     """Return the calendar of an exchange from 1970 or its own beginning to `until` or its own end."""
+    if code in MADE_CALENDARS:
+        return Calendar(code, *MADE_CALENDARS[code](until))
+    if code == GLOBEX:
+        exchange = compute_calendar("CMES", until)
+        return Calendar(code, exchange.days, exchange.opens, ends_of_days(exchange.days))
     with extra("local", f"the calendar of {code}"):
         import exchange_calendars  # loads pandas
 
@@ -143,3 +153,10 @@ def calendar(code: str) -> Calendar:
 def held_sessions(code: str) -> tuple[date, ...]:
     """Return the sessions that an exchange held: without the closures that are missing in its calendar."""
     return tuple(day for day in calendar(code).days if day not in _NOT_HELD.get(code, ()))
+
+
+@lru_cache(maxsize=32)
+def expected_sessions(code: str) -> tuple[date, ...]:
+    """Return the sessions on which each series has a bar: without those of `open_markets` that may have none."""
+    held = held_sessions(code)
+    return held if code not in _MAY_LACK_BARS else tuple(day for day in held if not may_be_without_bar(code, day))

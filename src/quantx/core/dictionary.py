@@ -12,6 +12,7 @@ from typing import Literal
 import polars as pl
 
 from quantx.core.column_meanings import MEANINGS
+from quantx.core.features.tables import feature_of, unit_of
 from quantx.core.table import INSTANT, Table
 
 # vendor: the reply, converted to as traded where the vendor's prices are adjusted; request: the request;
@@ -72,6 +73,7 @@ COLUMNS: Mapping[str, Column] = {
     "universe": Column("settings"),
     "phase": Column("settings"),
     "market": Column("list"),
+    "asset_class": Column("quantx"),
     "name": Column("list"),
     "member_from": Column("list"),
     "member_to": Column("list"),
@@ -145,6 +147,13 @@ COLUMNS: Mapping[str, Column] = {
     "metric": Column("quantx"),
     "method": Column("quantx"),
     "licence": Column("quantx"),
+    "study": Column("settings"),
+    "model": Column("quantx"),
+    "prediction": Column("quantx", "unit of the study's label"),
+    "tenor": Column("vendor"),
+    "base": Column("vendor"),
+    "quote": Column("vendor"),
+    "rate": Column("vendor", "units of `quote` per unit of `base`"),
 }
 
 # The nullable columns by table; their meaning explains a null. A table's revisions have the same ones.
@@ -160,7 +169,9 @@ NULLABLE: Mapping[str, frozenset[str]] = {
     "quarantine": frozenset({"date", "payload_sha256", "policy", "sent", "passed"}),
     "decisions": frozenset({"date"}),
     "universe_members": frozenset({"name", "member_from", "member_to"}),
-    "instruments": frozenset({"name", "listed_on", "delisted_on", "reason", "sic", "industry", "sector"}),
+    "instruments": frozenset(
+        {"asset_class", "name", "listed_on", "delisted_on", "reason", "sic", "industry", "sector"}
+    ),
     "symbol_history": frozenset({"symbol_from", "symbol_to"}),
     "sessions": frozenset(),
     "findings": frozenset({"source", "dataset", "first_day", "last_day", "facts", "by", "reason"}),
@@ -170,12 +181,17 @@ NULLABLE: Mapping[str, frozenset[str]] = {
     "filings": frozenset({"cik", "items", "report_end", "description", "url"}),
     "filers": frozenset({"cik", "name", "kind", "sic", "industry", "sector", "fiscal_year_end", "tickers"}),
     "esg_facts": frozenset({"cik", "start", "form", "accession"}),
+    "predictions": frozenset(),
+    "rates": frozenset(),
+    "fx_rates": frozenset(),
 }
 
 
 def fields_of(table: Table) -> list[Field]:
     """Return the columns of a table in order; raise ValueError for a missing entry, with the place to add it."""
     base = table.name.removesuffix("_revisions")
+    if table.zone == "features":
+        return [_field_of_features(table, name, dtype) for name, dtype in table.schema.items()]
     if base not in NULLABLE:
         raise ValueError(f"the table {base} has no entry in NULLABLE; add one to core/dictionary.py")
     if strange := sorted(NULLABLE[base] - set(table.schema)):
@@ -183,6 +199,15 @@ def fields_of(table: Table) -> list[Field]:
             f"NULLABLE of {base} in core/dictionary.py has {strange[0]}, which is not a column of the table"
         )
     return [_field(table, name, dtype, name in NULLABLE[base]) for name, dtype in table.schema.items()]
+
+
+def _field_of_features(table: Table, name: str, dtype: pl.DataType | type[pl.DataType]) -> Field:
+    """Return a column of a feature table: the registry describes the features."""
+    feature = feature_of(table, name)
+    if feature is None:
+        return _field(table, name, dtype, name == "label_end")
+    zone, unit = "", unit_of(feature)
+    return Field(name, pl.Float64(), unit=unit, zone=zone, origin="quantx", nullable=True, meaning=feature.formula)
 
 
 def _field(table: Table, name: str, dtype: pl.DataType | type[pl.DataType], nullable: bool) -> Field:

@@ -2,7 +2,8 @@
 
 `AAPL`, `BRK.B` are American; a suffix names the exchange elsewhere: `0700.HK`, `7203.T`, `ASML.AS`. An index (`^GSPC`,
 `^N225`) belongs to the exchange in the table of `indices`. A code of Hong Kong has four digits at least: the exchange's
-own form `00700` and Stooq's `700` are the share `0700.HK`.
+own form `00700` and Stooq's `700` are the share `0700.HK`. Currency pairs (`EURUSD=X`), crypto currencies (`BTC-USD`)
+and futures (`CL=F`, `CLZ26.NYM`) have the venue of their class in `asset_classes`.
 Only texts that match a market's pattern are accepted (an allow-list). A symbol is therefore safe in a path, a message
 or a query.
 """
@@ -12,7 +13,16 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Literal, get_args
 
+from quantx.core.asset_classes import (
+    ASSET_CLASSES,
+    class_of,
+    classed_symbol,
+    quoted_currency,
+    symbol_of_pair,
+    wire_of_class,
+)
 from quantx.core.indices import AMERICAN_INDICES, CURRENCIES_OF_INDICES, EXCHANGES_OF_INDICES
 from quantx.errors import InvalidSymbol
 
@@ -21,7 +31,7 @@ from quantx.errors import InvalidSymbol
 class Venue:
     """The venue of a symbol: facts that all listings with one suffix share."""
 
-    market: str  # us, hk, jp or eu
+    market: str  # us, hk, jp, eu, fx, crypto or futures
     calendar: str  # ISO 10383 code of the exchange calendar
     timezone: str  # IANA zone of the exchange
     currency: str  # the usual currency of quotes (GBX = pence)
@@ -59,7 +69,18 @@ VENUES_OF_INDICES = dict.fromkeys(sorted(AMERICAN_INDICES), US) | {
     for index, suffix in EXCHANGES_OF_INDICES.items()
 }
 
-MARKET_OF_CALENDAR = {venue.calendar: venue.market for venue in (US, *VENUES_BY_SUFFIX.values())}
+# The markets of exchanges, and those of the classes without one.
+MarketName = Literal["us", "hk", "jp", "eu", "fx", "crypto", "futures"]
+MARKETS: tuple[str, ...] = get_args(MarketName)
+# One venue for each class without an exchange; the currency is that of the symbol.
+VENUES_OF_CLASSES = {
+    each.name: Venue(each.market, str(each.calendar), str(each.timezone), "USD")
+    for each in ASSET_CLASSES.values()
+    if each.market is not None
+}
+
+VENUES = (US, *VENUES_BY_SUFFIX.values(), *VENUES_OF_CLASSES.values())
+MARKET_OF_CALENDAR = {venue.calendar: venue.market for venue in VENUES}
 
 # One pattern per market. American share classes and preferred series follow a dot (BRK.B, BAC.PRL). `T` and `L` after a
 # dot are Tokyo and London; Tokyo's codes have four characters and start with a digit.
@@ -145,8 +166,8 @@ def _not_a_symbol(text: str) -> InvalidSymbol:
     if (own := _of_vendor(text)) is not None:
         return InvalidSymbol(f"{text[:40]!a} is a vendor's form of the symbol {own}; write {own}")
     return InvalidSymbol(
-        f"{text[:40]!a} is not a symbol of the markets us, hk, jp or eu; write it as in AAPL, BRK.B, 0700.HK, 7203.T or"
-        " ASML.AS"
+        f"{text[:40]!a} is not a symbol of the markets us, hk, jp or eu, nor a pair, a crypto currency or a"
+        " future; write it as in AAPL, BRK.B, 0700.HK, 7203.T, ASML.AS, EURUSD=X, BTC-USD or CL=F"
     )
 
 
@@ -158,6 +179,8 @@ def _canonical(text: str) -> str | None:
     # Check the text itself: the upper case of some foreign letters is ASCII.
     if len(symbol) > _LONGEST or not text.isascii():
         return None
+    if (classed := classed_symbol(symbol)) is not None:
+        return classed
     venue = _venue_by_suffix(symbol)
     if venue is None or not _PATTERNS[venue.market].fullmatch(symbol):
         return None
@@ -170,10 +193,17 @@ def venue_of(symbol: str) -> Venue:
     A filer of the SEC has New York's venue. So has an index that is not in the table: an earlier version may have
     stored it so.
 
-    >>> venue_of("7203.T").timezone, venue_of("^N225").calendar, venue_of("^FTSE").currency
-    ('Asia/Tokyo', 'XTKS', 'GBP')
+    >>> (
+    ...     venue_of("7203.T").timezone,
+    ...     venue_of("^N225").calendar,
+    ...     venue_of("^FTSE").currency,
+    ...     venue_of("BTC-EUR").currency,
+    ... )
+    ('Asia/Tokyo', 'XTKS', 'GBP', 'EUR')
     """
     canonical = stored_symbol(symbol)
+    if (of_class := VENUES_OF_CLASSES.get(class_of(canonical))) is not None:
+        return _venue_in(of_class, quoted_currency(canonical))
     venue = VENUES_OF_INDICES.get(canonical) or _venue_by_suffix(canonical)
     assert venue is not None, "stored_symbol admits only symbols that have a venue"
     return venue
@@ -205,10 +235,11 @@ def canonical_symbol(wire: str) -> str:
 def symbol_of(text: str) -> str:
     """Return the canonical symbol of a text in our form or in that of a vendor, or raise InvalidSymbol.
 
-    Understood are Yahoo's hyphen (BRK-B), a slash (BRK/B), and Stooq's suffixes (AAPL.US, 7203.JP, VOD.UK).
+    Understood are Yahoo's hyphen (BRK-B), a slash (BRK/B, EUR/USD, BTC/USD), and Stooq's suffixes (AAPL.US, 7203.JP,
+    VOD.UK).
 
-    >>> symbol_of("brk/b"), symbol_of("700.hk"), symbol_of("7203.JP"), symbol_of("BRK-B.US")
-    ('BRK.B', '0700.HK', '7203.T', 'BRK.B')
+    >>> symbol_of("brk/b"), symbol_of("700.hk"), symbol_of("7203.JP"), symbol_of("BRK-B.US"), symbol_of("eur/usd")
+    ('BRK.B', '0700.HK', '7203.T', 'BRK.B', 'EURUSD=X')
     """
     try:
         return parse_symbol(text)
@@ -228,7 +259,7 @@ def _of_vendor(text: str) -> str | None:
         own = _SUFFIXES_OF_VENDORS[suffix]
         return _canonical(f"{code}.{own}") if own else _canonical(code) or _of_vendor(code)
     text = text.strip().upper()
-    return _of_share_class(text, "-") or _of_share_class(text, "/")
+    return symbol_of_pair(text) or _of_share_class(text, "-") or _of_share_class(text, "/")
 
 
 def _of_share_class(text: str, separator: str) -> str | None:
@@ -241,14 +272,26 @@ def _of_share_class(text: str, separator: str) -> str | None:
 def hyphenated_symbol(symbol: str) -> str:
     """Return Yahoo's spelling of a canonical symbol: of an American one, a hyphen before the class of the share.
 
-    >>> hyphenated_symbol("BRK.B"), hyphenated_symbol("BAC.PRL"), hyphenated_symbol("0700.HK")
-    ('BRK-B', 'BAC-PL', '0700.HK')
+    >>> (
+    ...     hyphenated_symbol("BRK.B"),
+    ...     hyphenated_symbol("BAC.PRL"),
+    ...     hyphenated_symbol("0700.HK"),
+    ...     hyphenated_symbol("JPY=X"),
+    ... )
+    ('BRK-B', 'BAC-PL', '0700.HK', 'JPY=X')
     """
     symbol = stored_symbol(symbol)
+    if class_of(symbol) in VENUES_OF_CLASSES:
+        return wire_of_class(symbol)
     if venue_of(symbol).market != "us" or "." not in symbol:
         return symbol
     root, _, series = symbol.partition(".")
     return f"{root}-{series.replace('PR', 'P', 1) if series.startswith('PR') else series}"
+
+
+@lru_cache(maxsize=1024)
+def _venue_in(venue: Venue, currency: str | None) -> Venue:
+    return venue if currency is None else replace(venue, currency=currency)
 
 
 def _venue_by_suffix(symbol: str) -> Venue | None:

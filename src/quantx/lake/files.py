@@ -17,7 +17,7 @@ import polars as pl
 from quantx.core.table import INSTANT, Table
 from quantx.errors import DamagedObject
 from quantx.lake.digests import sha256
-from quantx.lake.log import AddedFile, RemovedFile
+from quantx.lake.file_changes import AddedFile, RemovedFile
 from quantx.lake.pages import check_pages
 from quantx.lake.store import LakeLocation
 

@@ -12,67 +12,18 @@ import json
 import re
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
+from quantx.lake.file_changes import DIGEST, FileChange
 from quantx.lake.protocol import CommitContext
 
-DIGEST = "quantx.sha256"  # in the commitInfo of an entry, and in the tags of a data file
 VERSION = "quantx.version"  # in the commitInfo: an entry in the place of another one is damage
 _ENGINE = "quantx"
 _UNSET = "0" * 64
 _FOUND = re.compile(rb'"quantx\.sha256":"([0-9a-f]{64})"')
-
-
-@dataclass(frozen=True, kw_only=True)
-class AddedFile:
-    """A data file that a commit adds."""
-
-    path: str  # below the table
-    size: int
-    sha256: str
-    partition: Mapping[str, str]
-    statistics: str  # JSON, in Delta's form
-
-    def action(self, at: int) -> dict[str, Any]:
-        """Return the action of a commit at an instant in ms."""
-        add = {
-            "path": self.path,
-            "partitionValues": dict(self.partition),
-            "size": self.size,
-            "modificationTime": at,
-            "dataChange": True,
-            "stats": self.statistics,
-            "tags": {DIGEST: self.sha256},
-        }
-        return {"add": add}
-
-
-@dataclass(frozen=True, kw_only=True)
-class RemovedFile:
-    """A data file that a commit removes; readers of older versions keep it."""
-
-    path: str
-    size: int
-    partition: Mapping[str, str]
-
-    def action(self, at: int) -> dict[str, Any]:
-        """Return the action of a commit at an instant in ms."""
-        # A file that was only folded claims a change of data, too: delta-rs 1.6.6, with which earlier programs commit,
-        # lets two commits remove the same files if one of them changes no data.
-        remove = {
-            "path": self.path,
-            "deletionTimestamp": at,
-            "dataChange": True,
-            "extendedFileMetadata": True,
-            "partitionValues": dict(self.partition),
-            "size": self.size,
-        }
-        return {"remove": remove}
-
-
-FileChange = AddedFile | RemovedFile
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,6 +87,7 @@ def writing_entry(
         "quantx.runs": list(context.run_ids),
         "quantx.raw": list(context.raw_objects),
         **(context.by.origin if context.by is not None else {}),
+        **context.properties,
     }
     parameters = {"mode": "Append", "partitionBy": json.dumps(list(partitions), separators=(",", ":"))}
     actions = [] if metadata is None else [metadata.action()]
@@ -152,6 +104,27 @@ def is_whole(entry: bytes) -> bool | None:
         return False if f'"engineInfo":"{_ENGINE}"'.encode() in entry or DIGEST.encode() in entry else None
     unset = entry[: found.start(1)] + _UNSET.encode() + entry[found.end(1) :]
     return hashlib.sha256(unset).hexdigest().encode() == found[1]
+
+
+def without_statistics(entry: bytes, live: Collection[str]) -> bytes | None:
+    """Return an entry without the lowest and highest values of the files that it adds and that are not `live` any more.
+
+    None where it has none. It keeps its version, its actions and the number of rows, and gets a new digest.
+    """
+    lines = [json.loads(line) for line in entry.decode().splitlines() if line.strip()]
+    changed = False
+    for add in (line["add"] for line in lines if "add" in line):
+        statistics = json.loads(add.get("stats") or "{}")
+        if unquote(add["path"]) not in live and statistics.keys() - {"numRecords"}:
+            add["stats"] = json.dumps({"numRecords": statistics.get("numRecords")})
+            changed = True
+    if not changed:
+        return None
+    info: dict[str, Any] = next((line["commitInfo"] for line in lines if "commitInfo" in line), {})
+    if DIGEST not in info:  # of another program
+        return "\n".join(json.dumps(line, separators=(",", ":")) for line in lines).encode()
+    info[DIGEST] = _UNSET
+    return _sealed("\n".join(json.dumps(line, separators=(",", ":")) for line in lines).encode())
 
 
 def _now() -> int:
@@ -171,6 +144,9 @@ def _info(now: int, operation: str, parameters: Mapping[str, str]) -> dict[str, 
 
 def _encode(info: Mapping[str, Any], actions: Sequence[Mapping[str, Any]]) -> bytes:
     lines = ({"commitInfo": info}, *actions)
-    entry = "\n".join(json.dumps(line, separators=(",", ":"), allow_nan=False) for line in lines).encode()
+    return _sealed("\n".join(json.dumps(line, separators=(",", ":"), allow_nan=False) for line in lines).encode())
+
+
+def _sealed(entry: bytes) -> bytes:
     digest = hashlib.sha256(entry).hexdigest()
     return entry.replace(f'"{DIGEST}":"{_UNSET}"'.encode(), f'"{DIGEST}":"{digest}"'.encode(), 1)

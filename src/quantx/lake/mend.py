@@ -23,8 +23,9 @@ from quantx.core.table import Table
 from quantx.errors import CommitConflict, DamagedObject, LakeError
 from quantx.lake.diagnosis import file_damage
 from quantx.lake.digests import sha256, with_one_bit_back
+from quantx.lake.file_changes import AddedFile, RemovedFile
 from quantx.lake.files import decode, intact_file, named_digest, statistics_of
-from quantx.lake.log import AddedFile, RemovedFile, TableMetadata, creating_entry, entry_path, is_whole, writing_entry
+from quantx.lake.log import TableMetadata, creating_entry, entry_path, is_whole, writing_entry
 from quantx.lake.protocol import CommitContext
 from quantx.lake.replay import (
     ASIDE,

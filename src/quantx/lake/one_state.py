@@ -22,20 +22,21 @@ class TablesState:
     def __init__(self, names: Collection[str] | None, outer: TablesState | None) -> None:
         self.outer = outer
         self._names = names
-        self._folders: dict[str, frozenset[str]] = {}  # of tables, by the URL of the lake
+        self._folders: dict[tuple[str, str], frozenset[str]] = {}  # of tables, by the URL of the lake and the parent
 
     def covers(self, name: str) -> bool:
         """Return whether a table is one of the block."""
         return self._names is None or name in self._names
 
     def has_table(self, location: LakeLocation, path: str) -> bool:
-        """Return False where no folder of the table at a path existed; it is one request for all tables of a lake."""
+        """Return False where no folder of the table at a path existed; one request for each zone."""
         parent = path.rpartition("/")[0]
         if not parent:
             return True  # a listing of the top would have other folders
-        if location.url not in self._folders:
-            self._folders[location.url] = frozenset(location.folders(parent))
-        return path in self._folders[location.url]
+        place = location.url, parent
+        if place not in self._folders:
+            self._folders[place] = frozenset(location.folders(parent))
+        return path in self._folders[place]
 
     def forget_folders(self) -> None:
         """List the folders again for the next table."""

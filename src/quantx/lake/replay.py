@@ -18,7 +18,8 @@ import polars as pl
 
 from quantx.errors import DamagedObject
 from quantx.lake.digests import sha256
-from quantx.lake.log import DIGEST, VERSION, is_whole
+from quantx.lake.file_changes import DIGEST
+from quantx.lake.log import VERSION, is_whole
 from quantx.lake.pages import check_pages
 from quantx.lake.store import LakeLocation
 

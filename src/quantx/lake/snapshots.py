@@ -87,11 +87,14 @@ def kept_files(location: LakeLocation, table: str, *, without: str | None = None
 
 
 def _to_json(version: TableVersion) -> dict[str, Any]:
-    return {"version": version.number, "files": [asdict(file) for file in version.files]}
+    files = [asdict(file) for file in version.files]
+    return {"version": version.number, "files": files, "properties": dict(version.properties)}
 
 
 def _from_json(facts: Mapping[str, Any]) -> TableVersion:
-    return TableVersion(int(facts["version"]), tuple(_file(each) for each in facts["files"]))
+    return TableVersion(
+        int(facts["version"]), tuple(_file(each) for each in facts["files"]), facts.get("properties", {})
+    )
 
 
 def _file(facts: Mapping[str, Any]) -> LiveFile:

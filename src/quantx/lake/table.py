@@ -20,10 +20,11 @@ from quantx.core.table import Table
 from quantx.errors import CommitConflict, LakeError
 from quantx.lake.compaction import MonthFiles, plan_compaction
 from quantx.lake.diagnosis import log_failure
+from quantx.lake.file_changes import AddedFile, FileChange
 from quantx.lake.files import TableFiles
-from quantx.lake.log import FileChange, TableMetadata, creating_entry, entry_path, writing_entry
+from quantx.lake.log import TableMetadata, creating_entry, entry_path, writing_entry
 from quantx.lake.one_state import note_new_table
-from quantx.lake.protocol import UNREAD, CommitContext, app_of
+from quantx.lake.protocol import UNREAD, CommitContext, Erased, app_of
 from quantx.lake.replay import hinted_version, record_checkpoint
 from quantx.lake.snapshots import LakeSnapshot, kept_files
 from quantx.lake.store import LakeLocation
@@ -81,15 +82,18 @@ class LakeTable(TableReader):
         gone: pl.DataFrame | None = None,
         *,
         read_at: int | None = UNREAD,
+        files: Sequence[AddedFile] = (),
     ) -> bool:
         """Add `new` rows, replace the rows with the keys of `changed`, and remove those of `gone`, in one commit.
+
+        `files` have further new rows, which `write` has written.
 
         Return False, without a commit, if there is nothing to change or the round is already committed. CommitConflict
         if the table has changed since the version `read_at`.
         """
         changed = self.table.empty() if changed is None else changed
         gone = self.table.empty() if gone is None else gone
-        if new.is_empty() and changed.is_empty() and gone.is_empty():
+        if new.is_empty() and changed.is_empty() and gone.is_empty() and not files:
             return False
         for frame in (new, changed, gone):
             self._check_schema(frame)
@@ -100,8 +104,19 @@ class LakeTable(TableReader):
                 return False
             rewritten, unknown = self._rewrite(delta, changed, gone)
             added = self._parts.write(pl.concat([new, unknown]))
-            span.set_attribute("version", self._commit(delta, [*added, *rewritten], context))
+            span.set_attribute("version", self._commit(delta, [*files, *added, *rewritten], context))
         return True
+
+    def write(self, rows: pl.DataFrame) -> list[AddedFile]:
+        """Write rows as data files and return them; a later commit makes them visible."""
+        self._check_schema(rows)
+        return self._parts.write(rows)
+
+    def replace(self, context: CommitContext, files: Sequence[AddedFile], *, read_at: int | None = UNREAD) -> None:
+        """Put written files in the place of all files of the table, in one commit; raises as `commit`."""
+        delta = self._at(read_at)
+        removed = [self._parts.remove(row) for row in self._files(delta).iter_rows(named=True)]
+        self._commit(delta, [*removed, *files], context)
 
     def seal(self, context: CommitContext) -> None:
         """Commit a version with the same rows, if the table exists: every commit under way is a conflict then."""
@@ -115,6 +130,26 @@ class LakeTable(TableReader):
             except CommitConflict:  # what was under way is committed; nothing has been read yet
                 if attempt == _SEALING_ATTEMPTS:
                     raise
+
+    def erase(self, context: CommitContext, where: pl.Expr, source: str) -> Erased:
+        """Erase the rows of `where` for good, also from replaced files, the log and snapshots; see `lake.erase`."""
+        from quantx.lake.erase import Remains
+
+        delta = self.newest()
+        if delta is None:
+            return Erased()
+        remains, actions, lost = Remains(self._location, self.table, where, source), list[FileChange](), 0
+        for row in self._files(delta).iter_rows(named=True):
+            if not remains.may_have(row["path"]):
+                continue
+            rows = self._parts.read(row)
+            rest = rows.filter(~where)
+            if rest.height < rows.height:
+                lost += rows.height - rest.height
+                actions += [self._parts.remove(row), *self._parts.write(rest)]
+        if actions:
+            self._commit(delta, actions, context)
+        return remains.erase(lost)
 
     def fold(self, context: CommitContext, most_files: int, tail: int = 0) -> int:
         """Rewrite each partition of more than `most_files` files as one sorted file; return the number of partitions.
@@ -237,21 +272,23 @@ class LakeTable(TableReader):
             raise LakeError(f"the table {self.url} was created and can't be found; try again")
         return created
 
-    def _with_missing_columns(self, delta: DeltaTable) -> TableMetadata | None:
-        """Return the table's metadata with the missing columns, which are null in earlier files; None if it has all."""
-        missing = self._missing_columns(delta)
-        if not missing:
+    def _changed_metadata(self, delta: DeltaTable, properties: Mapping[str, str]) -> TableMetadata | None:
+        """Return the table's metadata with the missing columns and other properties; None if it has all of them.
+
+        Missing columns are null in earlier files.
+        """
+        missing, now = self._missing_columns(delta), delta.metadata()
+        if not missing and properties.items() <= now.configuration.items():
             return None
         schema = json.loads(delta.schema().to_json())
         columns = Schema.from_arrow(self.table.empty().select(missing).to_arrow().schema)
         schema["fields"] += json.loads(columns.to_json())["fields"]
-        now = delta.metadata()
         return TableMetadata(
             id=str(now.id),
             created=now.created_time,
             schema=json.dumps(schema),
             partitions=now.partition_columns,
-            configuration=now.configuration,
+            configuration={**now.configuration, **properties},
             name=now.name,
             description=now.description,
         )
@@ -288,7 +325,7 @@ class LakeTable(TableReader):
             changes,
             version=version,
             partitions=self.table.partitions,
-            metadata=self._with_missing_columns(delta),
+            metadata=self._changed_metadata(delta, context.properties),
         )
         if not self._location.create(f"{self._path}/{entry_path(version)}", entry):
             raise self._conflict()

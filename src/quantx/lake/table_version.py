@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
@@ -33,6 +33,7 @@ class TableVersion:
 
     number: int
     files: tuple[LiveFile, ...]
+    properties: Mapping[str, str] = field(default_factory=dict)
 
 
 def version_of(delta: DeltaTable, table: Table) -> TableVersion:
@@ -41,8 +42,9 @@ def version_of(delta: DeltaTable, table: Table) -> TableVersion:
     while number != delta.version():
         number = delta.version()
         adds = pl.DataFrame(delta.get_add_actions(flatten=True))
+        properties = delta.metadata().configuration if table.zone == "features" else {}
     if adds.is_empty():
-        return TableVersion(number, ())
+        return TableVersion(number, (), properties)
     day = day_of(table)
     partitions = [adds[f"partition.{p}"].cast(table.schema[p]).to_list() for p in table.partitions]
     constants = zip(*partitions, strict=True) if partitions else [()] * adds.height
@@ -53,7 +55,7 @@ def version_of(delta: DeltaTable, table: Table) -> TableVersion:
         LiveFile(path, size, rows or 0, dict(zip(table.partitions, of, strict=True)), *limits)
         for path, size, rows, of, *limits in zip(*columns, strict=True)
     ]
-    return TableVersion(number, tuple(files))
+    return TableVersion(number, tuple(files), properties)
 
 
 def day_of(table: Table) -> str:

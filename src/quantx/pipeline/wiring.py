@@ -9,6 +9,7 @@ from functools import cache, partial
 from quantx.core.tables import TABLES
 from quantx.pipeline.curating.curator import Curator
 from quantx.pipeline.curating.normalize import Normalize, normalize_round
+from quantx.pipeline.deleting.delete import Deleter, OnStep
 from quantx.pipeline.fetching.landing import Progress
 from quantx.pipeline.fetching.worker import Worker
 from quantx.pipeline.reporting.run_report import report_ended_runs
@@ -81,6 +82,11 @@ def reprocessor_of(platform: Platform) -> Reprocessor:
 def verifier_of(platform: Platform) -> Verifier:
     """Return a verifier of the lake."""
     return Verifier(platform.location, TABLES, platform.state.replies)
+
+
+def deleter_of(platform: Platform, *, on_step: OnStep = lambda step, done, of: None) -> Deleter:
+    """Return what deletes data for good."""
+    return Deleter(platform=platform, curator=curator_of(platform), on_step=on_step)
 
 
 def repairing(platform: Platform, found: Verified) -> AbstractContextManager[RoleHolder | None]:

@@ -15,10 +15,12 @@ from quantx.reader.arguments import Day, Symbols, to_date, to_names, to_source
 from quantx.reader.cache.folder import cache_folder
 from quantx.reader.changes import ChangeQueries
 from quantx.reader.explain.queries import ExplainQueries
+from quantx.reader.features import FeatureQueries
 from quantx.reader.filings import FilingQueries
 from quantx.reader.history import HistoryQueries
 from quantx.reader.inventory import InventoryQueries
 from quantx.reader.lookbacks import LookbackQueries
+from quantx.reader.predictions import PredictionQueries
 from quantx.reader.records import RecordQueries
 from quantx.reader.resample import ResampleQueries
 from quantx.reader.restatements import RestatementQueries
@@ -71,6 +73,7 @@ def _nearby(location: LakeLocation) -> str:
 
 
 class Lake(
+    FeatureQueries,
     LookbackQueries,
     FilingQueries,
     HistoryQueries,
@@ -79,6 +82,7 @@ class Lake(
     ExplainQueries,
     RestatementQueries,
     RecordQueries,
+    PredictionQueries,
     ChangeQueries,
     SnapshotQueries,
     CacheQueries,

@@ -37,6 +37,11 @@ class SecurityRows:
     def __init__(self, history: SymbolHistory) -> None:
         self._history = history
 
+    @property
+    def history(self) -> SymbolHistory:
+        """Return the symbol history."""
+        return self._history
+
     def requests(
         self, symbols: Sequence[str], first: date | None, last: date | None, on: Mapping[str, date | None]
     ) -> list[SymbolRequest]:
@@ -112,6 +117,33 @@ class SecurityRows:
                     pl.when(own).then(pl.coalesce(*symbols, "symbol")).otherwise("symbol").alias("symbol")
                 )
         return rows
+
+    def rows_of_day(self, rows: pl.DataFrame, requests: Sequence[SymbolRequest], day: str) -> pl.DataFrame:
+        """Return rows that are stored under the symbol of their day by requested symbol; the inverse of `of_day`."""
+        if all_plain(requests):
+            return rows
+        parts = [rows.filter(pl.col("symbol").is_in([each.symbol for each in requests if each.instrument is None]))]
+        for each in requests:
+            if each.instrument is None:
+                continue
+            own = self._history.symbols_of(each.instrument)
+            on_day = pl.any_horizontal((pl.col("symbol") == n.symbol) & _on(n, pl.col(day)) for n in own)
+            named = pl.any_horizontal(_on(n, pl.col(day)) for n in [*own, *self._history.namings_of(each.symbol)])
+            unnamed = (pl.col("symbol") == each.symbol) & ~named
+            parts.append(rows.filter(on_day | unnamed).with_columns(pl.lit(each.symbol).alias("symbol")))
+        return pl.concat(parts)
+
+    def without_others(self, rows: pl.DataFrame, requests: Sequence[SymbolRequest], day: str) -> pl.DataFrame:
+        """Return rows under the symbol of their day, except those of days on which another security carried it."""
+        own = {each.instrument for each in requests if each.instrument is not None}
+        symbols = {n.symbol for instrument in own for n in self._history.symbols_of(instrument)}
+        others = [
+            (pl.col("symbol") == n.symbol) & _on(n, pl.col(day))
+            for symbol in symbols
+            for n in self._history.namings_of(symbol)
+            if n.instrument not in own
+        ]
+        return rows.filter(~pl.any_horizontal(others)) if others else rows
 
     def _symbols(self, request: SymbolRequest) -> list[str]:
         return [n.symbol for n in self._history.symbols_of(request.instrument)] if request.instrument else []

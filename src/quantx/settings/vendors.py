@@ -95,6 +95,23 @@ class SecSettings(VendorSettings):
         return checked_contact(value)
 
 
+class TreasurySettings(VendorSettings):
+    """The US Treasury: no key, one document per year."""
+
+    title = "the US Treasury"
+    adapter = "quantx.providers.treasury:Treasury"
+    default_quota = "1/s"
+    names = ("ust",)
+
+
+class EcbSettings(VendorSettings):
+    """The European Central Bank: no key, one document for all currencies."""
+
+    title = "the ECB"
+    adapter = "quantx.providers.ecb:Ecb"
+    default_quota = "1/s"
+
+
 class BuiltInVendors(BaseModel):
     """The vendors of this program; a field's name is the source in tables and tasks."""
 
@@ -104,6 +121,8 @@ class BuiltInVendors(BaseModel):
     alphavantage: AlphaVantageSettings = AlphaVantageSettings()
     fmp: FmpSettings = FmpSettings()
     sec: SecSettings = SecSettings()
+    treasury: TreasurySettings = TreasurySettings()
+    ecb: EcbSettings = EcbSettings()
 
 
 BUILT_IN: Mapping[str, type[VendorSettings]] = {

@@ -14,7 +14,8 @@ import pytest
 from quantx.core.quality.operational_rules import DAMAGED_OBJECT, DOUBLED_KEYS
 from quantx.core.tables import BARS_1D, TABLES
 from quantx.errors import Busy
-from quantx.lake.log import AddedFile, entry_path, writing_entry
+from quantx.lake.file_changes import AddedFile
+from quantx.lake.log import entry_path, writing_entry
 from quantx.lake.protocol import CommitContext
 from quantx.lake.raw import list_raw
 from quantx.lake.replay import read_log

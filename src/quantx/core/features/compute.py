@@ -2,56 +2,138 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 
 import polars as pl
 
-from quantx.core.features.feature import Basis, Feature
+from quantx.core.features.feature import BARS, Basis, Feature, Kernel
 
-PRICES = ("open", "high", "low", "close")
-_FACTOR: dict[Basis, pl.Expr] = {
-    "traded": pl.lit(1.0),
-    "split": pl.col("split_factor"),
-    "total": pl.col("total_factor"),
-}
+PRICES = ("open", "high", "low", "close", "vwap")
+INDEX = ("symbol", "date", "time")  # of a row; daily bars have no time
+_FACTOR: dict[Basis, str | None] = {"traded": None, "split": "split_factor", "total": "total_factor"}
+_PORTION = 400_000  # rows that are computed at once: it bounds the memory of intermediate results
 
 
 def compute(features: Sequence[Feature], bars: pl.DataFrame) -> pl.DataFrame:
-    """Return symbol, date and a column per feature, a row per bar, sorted by symbol and date.
+    """Return symbol, date (minutes: and time) and a column per feature, a row per bar, in the order of the bars.
 
     `bars` has symbol, date, open, high, low, close and volume as traded (Float64), split_factor (S of the date) and
-    total_factor (S / D: see quantx.core.features.feature), sorted by symbol and date. Nulls and NaN are no values.
+    total_factor (S / D: see quantx.core.features.feature), sorted by symbol and date; `vwap` is optional.
+    Minutes also have time, and are sorted by symbol and time. Nulls, NaN and infinite numbers are no values. A kernel
+    gets the rows where all its inputs have values, and the feature is null elsewhere; it is null in its warm-up and
+    wherever it is no finite number.
     """
     if bars.is_empty():
-        return bars.select("symbol", "date", *(pl.lit(None, pl.Float64).alias(each.name) for each in features))
-    clean = bars.with_columns(pl.col(name).cast(pl.Float64).fill_nan(None) for name in (*PRICES, "volume"))
-    symbols = clean.partition_by("symbol", maintain_order=True)
-    return pl.concat([_of_symbol(features, rows) for rows in symbols])
+        return bars.select(*_index(bars), *(pl.lit(None, pl.Float64).alias(each.name) for each in features))
+    return pl.concat([_of_rows(features, portion) for portion in _portions(bars)])
 
 
-def _of_symbol(features: Sequence[Feature], rows: pl.DataFrame) -> pl.DataFrame:
-    """Return the features of one symbol."""
-    result = rows.select("symbol", "date")
-    for basis in dict.fromkeys(each.basis for each in features):
-        chosen = [each for each in features if each.basis == basis]
-        adjusted = rows.with_columns(
-            *(pl.col(name) * _FACTOR[basis] for name in PRICES),
-            pl.col("volume") if basis == "traded" else pl.col("volume") / pl.col("split_factor"),
+def _portions(bars: pl.DataFrame) -> Iterable[pl.DataFrame]:
+    """Cut bars into portions of whole symbols."""
+    start = 0
+    for end in bars["symbol"].rle().struct.field("len").cum_sum():
+        if end - start >= _PORTION or end == bars.height:
+            yield bars.slice(start, end - start)
+            start = end
+
+
+def _of_rows(features: Sequence[Feature], bars: pl.DataFrame) -> pl.DataFrame:
+    """Return the features of a portion of bars."""
+    clean = bars.with_columns(_finite(pl.col(name)) for name in _present(bars, (*PRICES, "volume")))
+    empty = {name for name in (*BARS, "vwap") if name not in clean.columns or clean[name].null_count()}
+    columns: list[pl.Series] = []
+    for basis, inputs, chosen in _passes(features, empty):
+        columns += _pass(basis, inputs, chosen, clean).get_columns()
+    return bars.select(_index(bars)).with_columns(columns).select(*_index(bars), *(f.name for f in features))
+
+
+def _index(bars: pl.DataFrame) -> list[str]:
+    return [name for name in INDEX if name in bars.columns]
+
+
+def _passes(features: Iterable[Feature], gappy: set[str]) -> list[tuple[Basis, tuple[str, ...], list[Feature]]]:
+    """Group features by their basis and by those of their inputs that lack values in some rows."""
+    passes: dict[tuple[Basis, tuple[str, ...]], list[Feature]] = defaultdict(list)
+    for each in features:
+        passes[each.basis, tuple(name for name in each.inputs if name in gappy)].append(each)
+    return [(basis, lacking, chosen) for (basis, lacking), chosen in passes.items()]
+
+
+def _pass(basis: Basis, lacking: tuple[str, ...], features: Sequence[Feature], bars: pl.DataFrame) -> pl.DataFrame:
+    """Return features of one basis, a row per bar: computed over the rows where the inputs in `lacking` have values."""
+    if any(name not in bars.columns for name in lacking):
+        return pl.DataFrame(
+            {each.name: pl.repeat(None, bars.height, dtype=pl.Float64, eager=True) for each in features}
         )
-        values = adjusted.select("split_factor", "total_factor", *(_value(each) for each in chosen))
-        result = result.with_columns(values.select(_as_traded(each) for each in chosen))
-    return result.select("symbol", "date", *(each.name for each in features))
+    rows = bars.with_row_index("row").filter(pl.col(name).is_not_null() for name in lacking) if lacking else bars
+    values = _values(_adjusted(rows, basis), features)
+    traded = values.select(_as_traded(each).alias(each.name) for each in features)
+    if not lacking:
+        return traded
+    placed = traded.with_columns(rows["row"])
+    every = pl.DataFrame({"row": pl.int_range(bars.height, dtype=pl.UInt32, eager=True)})
+    return every.join(placed, on="row", how="left", maintain_order="left").drop("row")
 
 
-def _value(feature: Feature) -> pl.Expr:
-    kernel = feature.kernel()
-    value = kernel if feature.output is None else kernel.struct.field(feature.output)
-    return value.fill_nan(None).alias(feature.name)
+def _adjusted(bars: pl.DataFrame, basis: Basis) -> pl.DataFrame:
+    """Return bars with prices and volumes adjusted forward."""
+    factor = _FACTOR[basis]
+    if factor is None:
+        return bars
+    return bars.with_columns(
+        *(pl.col(name) * pl.col(factor) for name in _present(bars, PRICES)), pl.col("volume") / pl.col("split_factor")
+    )
+
+
+def _values(bars: pl.DataFrame, features: Sequence[Feature]) -> pl.DataFrame:
+    """Run each kernel once over each symbol's rows; return the features beside the factors, in the kernels' units."""
+    kernels: dict[Kernel, str] = {each.kernel: f"kernel {n}" for n, each in enumerate(features)}
+    lists = bars.lazy().group_by("symbol", maintain_order=True).agg(k().alias(name) for k, name in kernels.items())
+    results = lists.drop("symbol").explode(list(kernels.values())).collect()
+    return bars.with_columns(results.get_columns()).select(
+        "split_factor",
+        "total_factor",
+        *(_output(each, pl.col(kernels[each.kernel])).alias(each.name) for each in features),
+    )
+
+
+def _output(feature: Feature, result: pl.Expr) -> pl.Expr:
+    if feature.output is None:
+        return result
+    return result.struct.field(feature.output) if isinstance(feature.output, str) else feature.output(result)
+
+
+def forward_factor(feature: Feature) -> pl.Expr:
+    """Return by what a value in as-traded units is multiplied to be in the forward-adjusted units of its kernel."""
+    factor = _FACTOR[feature.basis]
+    if factor is None or feature.unit in ("ratio", "currency"):
+        return pl.lit(1.0)
+    return pl.col(factor) if feature.unit == "price" else 1 / pl.col("split_factor")
 
 
 def _as_traded(feature: Feature) -> pl.Expr:
     """Return a value in the as-traded units of its session."""
     value = pl.col(feature.name)
-    if feature.unit == "price":
-        return value / _FACTOR[feature.basis]
-    return value * pl.col("split_factor") if feature.unit == "shares" and feature.basis != "traded" else value
+    return _finite(value / forward_factor(feature) if feature.unit in ("price", "shares") else value)
+
+
+def _finite(value: pl.Expr) -> pl.Expr:
+    """Return a value, or null where it is NaN or infinite."""
+    number = value.cast(pl.Float64)
+    return pl.when(number.is_finite()).then(number)
+
+
+def _present(bars: pl.DataFrame, names: Iterable[str]) -> list[str]:
+    return [name for name in names if name in bars.columns]
+
+
+def compute_rows(features: Sequence[Feature], rows: pl.DataFrame) -> pl.DataFrame:
+    """Return symbol, date and a column per feature of kinds whose kernels take whole rows, in the order of the rows.
+
+    `rows` have symbol, date and the features' inputs, as quantx.core.features.fundamental and .cross_section say: of
+    one universe for a cross-section.
+    """
+    inputs = {name for each in features for name in each.inputs if name in rows.columns and rows[name].dtype.is_float()}
+    clean = rows.with_columns(_finite(pl.col(name)).alias(name) for name in inputs)
+    return clean.select(*_index(rows), *(_finite(each.kernel()).alias(each.name) for each in features))

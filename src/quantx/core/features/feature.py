@@ -9,6 +9,7 @@ earlier value. With S(d) the product of the ratios of splits with ex-date ≤ d,
 
 What the kernel returns in prices is divided by the same factor of its session, and what it returns in shares is
 multiplied by S(d): so it is stored in that day's as-traded units, and read back adjusted like a price or a volume.
+Ratios, and amounts of the currency, are the same in all units.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ from typing import Literal
 import polars as pl
 
 Basis = Literal["traded", "split", "total"]
-Unit = Literal["ratio", "price", "shares"]
+Unit = Literal["ratio", "price", "shares", "currency"]
 Kind = Literal["series", "cross_section", "fundamental", "label"]
-Kernel = Callable[[], pl.Expr]  # loads its library when it is called, not when it is declared
+Kernel = Callable[[], pl.Expr]  # over one symbol's rows; loads its library when it is called, not when it is declared
+Output = str | Callable[[pl.Expr], pl.Expr]
 
-# Features with the same kernel share its result: a kernel with several outputs returns a struct.
 BARS = ("open", "high", "low", "close", "volume")
 
 
@@ -36,13 +37,19 @@ class RowMemory:
     """The memory of a feature whose value depends on the last rows alone, to a relative difference of 1e-9."""
 
     count: int  # rows before the first one that is wanted; 0: a function of its own row
+    moves: int = 0  # how many of them need a close other than the row's before: ratios of Wilder's means keep their
+    # value, and forget nothing, while the price stands still
 
 
 @dataclass(frozen=True)
 class CarriedMemory:
-    """The memory of a sum over the whole series: a tail equals it after a shift by the last stored value."""
+    """The memory of a recursion over the whole series: a tail goes on from a stored value.
 
-    rows: int = 1  # rows before the first one that is wanted, besides the stored value
+    The difference to the whole series is multiplied by `decay` with each row: 1 for a sum, 1 − 2/(n + 1) for an EMA.
+    """
+
+    count: int = 1  # rows before the first one that is wanted, the one of the stored value among them
+    decay: float = 1.0
 
 
 Memory = RowMemory | CarriedMemory
@@ -59,10 +66,11 @@ class Feature:
     formula: str  # for the page of the set
     source: str  # of the formula
     memory: Memory
-    output: str | None = None  # the field of the kernel's struct; None: the kernel has one output
+    output: Output | None = None  # of equal kernels, which run once: the field of a struct, or a row-wise function
     basis: Basis = "total"
     unit: Unit = "ratio"
     kind: Kind = "series"
+    horizon: int = 0  # of a label: rows after its own that it uses
     version: int = 1  # raised with each change of the kernel
 
     @property

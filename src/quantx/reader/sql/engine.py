@@ -61,8 +61,8 @@ class SqlEngine:
         self._lock = threading.Lock()
         self._files = ParquetViews()
         self._has = _Created()
-        bars, quarantine = tables[BARS_1D.name].url, tables["quarantine"].url
-        folders = [str(Path(bars).parent), quarantine] if self._local else []
+        zones = {str(Path(table.url).parent) for table in tables.values() if table.table.zone}
+        folders = [*sorted(zones), tables["quarantine"].url] if self._local else []
         self._connection = locked_connection([*folders, str(self._folder)], memory)
         self.close = weakref.finalize(self, _close, self._connection, self._folder)
 

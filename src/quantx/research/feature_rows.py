@@ -1,0 +1,106 @@
+"""The features of a study: which ones its names mean, and their rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from quantx.core.features.compute import compute
+from quantx.core.features.feature import BARS, Feature, definition_hash
+from quantx.core.features.sets import SETS
+from quantx.core.prices import Adjust
+from quantx.errors import ConfigError
+from quantx.reader.feature_names import chosen_features
+
+if TYPE_CHECKING:
+    from quantx.reader.lake import Lake
+    from quantx.research.study import Study
+
+
+@dataclass(frozen=True)
+class StudyFeatures:
+    """The features of a study: by their full names, as in technical.rsi_14, and by the columns of its table."""
+
+    names: tuple[str, ...]
+    by_column: Mapping[str, Feature]
+
+    @property
+    def columns(self) -> list[str]:
+        """Return the columns, in the order of the study."""
+        return list(self.by_column)
+
+    @property
+    def hash(self) -> str:
+        """Return the hash of their definitions."""
+        return definition_hash(list(self.by_column.values()))
+
+
+def study_features(names: Sequence[str]) -> StudyFeatures:
+    """Return the features that names of sets and of features mean; ConfigError for unknown ones and for labels.
+
+    A set means its ratios: prices and amounts of shares are levels of one security, in the units of their day. A name
+    of a feature may mean them.
+    """
+    wanted: list[str] = []
+    for name in names:
+        ratios = [f"{name}.{each.name}" for each in SETS[name].features if each.unit == "ratio"] if name in SETS else []
+        wanted += ratios or [name]
+    by_column: dict[str, Feature] = {}
+    full: list[str] = []
+    for chosen in chosen_features(list(dict.fromkeys(wanted))):
+        full += [f"{chosen.feature_set.name}.{each.name}" for each in chosen.features]
+        by_column |= {chosen.columns[each.name]: each for each in chosen.features}
+        if chosen.feature_set.timeframe != "1d":
+            raise ConfigError(f"features: {chosen.feature_set.name} has minutes; a study has a row per session")
+    labels = [name for name, each in zip(full, by_column.values(), strict=True) if each.kind == "label"]
+    if labels:
+        raise ConfigError(f"features: {labels[0]} is a label: it looks into the future; a label can't be an input")
+    return StudyFeatures(tuple(full), by_column)
+
+
+def who_of(study: Study) -> dict[str, Any]:
+    """Return the arguments of queries for the securities of a study."""
+    return {"symbols": list(study.symbols)} if study.universe is None else {"universe": study.universe}
+
+
+def feature_rows(lake: Lake, study: Study, chosen: StudyFeatures, first: date, last: date) -> pl.DataFrame:
+    """Return symbol, date, a column per feature, public_at (UTC) and known_from, of sessions from `first` to `last`."""
+    return lake.features(list(chosen.names), **who_of(study), start=first, end=last, as_of=study.as_of)
+
+
+def computed_features(lake: Lake, study: Study, chosen: StudyFeatures, until: date) -> pl.DataFrame:
+    """Return symbol, date and a column per feature, computed from bars up to a day as if there were none later.
+
+    Only features of the kind `series` can be computed so; others are left out.
+    """
+    series = {column: each for column, each in chosen.by_column.items() if each.kind == "series"}
+    read = {**who_of(study), "end": until, "as_of": study.as_of, "base": until}
+    traded = _long(lake.panel(list(BARS), **read), BARS)
+    of_factors: tuple[tuple[str, Adjust], ...] = (("split_factor", "split"), ("total_factor", "total"))
+    for name, adjust in of_factors:
+        adjusted = _long(lake.panel(["close", "open"], adjust=adjust, **read), ("close", "open"))
+        factors = adjusted.select("symbol", "date", pl.col("close").alias(name))
+        traded = traded.join(factors, on=["symbol", "date"], how="left", maintain_order="left")
+        ratio = pl.col(name) / pl.col("close")
+        traded = traded.with_columns((ratio / ratio.first().over("symbol")).alias(name))
+    frame = traded.select("symbol", "date")
+    for column, feature in series.items():  # one by one: two sets may have features of one name
+        frame = frame.with_columns(compute([feature], traded)[feature.name].alias(column))
+    return frame
+
+
+def _long(panel: pl.DataFrame, fields: Sequence[str]) -> pl.DataFrame:
+    """Return the rows of a panel with a bar: symbol, date and the fields, sorted by both."""
+    symbols = [name.removeprefix(f"{fields[0]}_") for name in panel.columns if name.startswith(f"{fields[0]}_")]
+    parts = [
+        panel.select(pl.lit(symbol).alias("symbol"), "date", *(pl.col(f"{f}_{symbol}").alias(f) for f in fields))
+        for symbol in symbols
+    ]
+    if not parts:
+        schema = {"symbol": pl.String, "date": pl.Date, **dict.fromkeys(fields, pl.Float64)}
+        return pl.DataFrame(schema=schema)
+    return pl.concat(parts).drop_nulls("close")
