@@ -13,6 +13,7 @@ from typing import Any
 import polars as pl
 
 from quantx.core.model import Clock, Payload, Window
+from quantx.core.symbols import MARKETS
 from quantx.errors import MalformedPayload, TerminalProviderError, UnknownSymbol
 from quantx.providers.drift import FieldChange
 from quantx.providers.events import EventKind, SentEvent, read_events
@@ -101,7 +102,7 @@ def capabilities_of_imports(source: str, basis: PriceBasis) -> Capabilities:
     return Capabilities(
         source=source,
         timeframes=("1d", "1m"),
-        markets=("us", "hk", "jp", "eu"),
+        markets=MARKETS,
         symbols_per_request=1,
         price_basis=basis,
         needs_key=False,

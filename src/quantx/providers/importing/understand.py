@@ -10,6 +10,7 @@ from datetime import date
 
 import polars as pl
 
+from quantx.core.asset_classes import facts_of_class
 from quantx.core.hours import trading_hours
 from quantx.core.symbols import venue_of
 from quantx.errors import InvalidSymbol
@@ -329,7 +330,7 @@ def _finished(
     if timeframe == "1m":
         form = form.with_values(stamps=options.stamps or _stamps(body, form, symbol))
         rows = read_file(body, form, symbol)
-    form = replace(form, basis=_basis(file, form, header, rows, options))
+    form = replace(form, basis=_basis(file, symbol, form, header, rows, options))
     return _placed(symbol, form, rows, None if whole else body)
 
 
@@ -378,7 +379,9 @@ def _stamps(body: bytes, form: FileForm, symbol: str) -> str:
     raise Undeclared("a stamp may be the start or the end of its minute: give --stamps start or --stamps end")
 
 
-def _basis(file: FoundFile, form: FileForm, header: Sequence[str], rows: FileRows, options: ImportOptions) -> str:
+def _basis(
+    file: FoundFile, symbol: str, form: FileForm, header: Sequence[str], rows: FileRows, options: ImportOptions
+) -> str:
     """Return what prices are divided by: as declared, as the layout's origin documents it, or as its events show."""
     layout = layout_of(header) if header else None
     known = form.basis or (layout.basis if layout else None)
@@ -390,6 +393,8 @@ def _basis(file: FoundFile, form: FileForm, header: Sequence[str], rows: FileRow
         raise Undeclared(
             "its splits do not show in its prices, which are therefore divided by them: give --basis split_adjusted"
         )
+    if known is None and not facts_of_class(symbol).has_actions:
+        return "as_traded"  # nothing divides the prices of an index, a pair, a coin or a future
     if known is None:
         raise Undeclared(
             "its header does not show what the prices are divided by: give --basis as_traded, --basis split_adjusted"
