@@ -215,7 +215,8 @@ def test_a_file_without_a_header_by_its_declared_order() -> None:
     [
         ("AAPL.csv", "AAPL"), ("aapl.us.txt", "AAPL"), ("brk-b.us.txt", "BRK.B"), ("aapl_us_d.csv", "AAPL"),
         ("^spx_d.csv", "^GSPC"), ("7203.T_daily.csv", "7203.T"), ("00700.HK.csv", "0700.HK"), ("AAPL_1min.csv", "AAPL"),
-        ("AAPL_2019.csv", "AAPL"), ("daily_MSFT.csv", "MSFT"), ("BRK_A.csv", "BRK.A"), ("V.csv", "V"),
+        ("AAPL_2019.csv", "AAPL"), ("daily_MSFT.csv", "MSFT"), ("BRK_A.csv", "BRK.A"), ("V.csv", "V"), ("BTC-USD.csv", "BTC-USD"), ("EURUSD=X.csv", "EURUSD=X"),
+        ("EURUSD.csv", None),
         ("all_stocks_5yr.csv", None), ("stock data.csv", None), ("20140605_trade.csv", None),
     ],
 )  # fmt: skip
@@ -324,6 +325,11 @@ def test_marks_of_thousands_far_below_the_first_rows_are_seen() -> None:
     text = "date,open,high,low,close,volume\n" + "".join(f"{day},1.5,1.5,1.5,1.5,900\n" for day in days[:-1])
     found = only(f'{text}{days[-1]},1.5,1.5,1.5,1.5,"1,900"\n')
     assert (found.form.thousands, found.rows.rows["volume"][-1]) == (",", 1900)
+
+
+def test_prices_that_nothing_divides_need_no_basis() -> None:
+    assert only(ROWS, ImportOptions(), "BTC-USD.csv").form.basis == "as_traded"
+    assert only(ROWS, ImportOptions(), "CL=F.csv").form.basis == "as_traded"
 
 
 def test_a_form_survives_its_text() -> None:

@@ -21,8 +21,10 @@ _HEAD = re.compile(r"^(?:table|stock|daily|historicaldata|hist)[ _](?=.)", re.IG
 _STOOQ = re.compile(r"(?P<code>[a-z0-9^._-]+)_(?P<market>us|uk|jp|hk|de|pl)_[dwm]", re.IGNORECASE)
 _STOOQ_INDEX = re.compile(r"(?P<code>\^[a-z0-9]+)_[dwm]", re.IGNORECASE)
 _CURRENCIES = frozenset(
-    ("AUD", "CAD", "CHF", "CNH", "CNY", "CZK", "DKK", "EUR", "GBP", "HKD", "HUF", "JPY", "MXN", "NOK", "NZD", "PLN")
-    + ("SEK", "SGD", "TRY", "USD", "ZAR")
+    (
+        *("AUD", "CAD", "CHF", "CNH", "CNY", "CZK", "DKK", "EUR", "GBP", "HKD", "HUF", "JPY", "MXN", "NOK", "NZD"),
+        *("PLN", "SEK", "SGD", "TRY", "USD", "ZAR"),
+    )
 )
 _SHARE_CLASS = re.compile(r"([A-Z]{1,5})_([A-Z])")
 _OURS_OF_STOOQ = {theirs: ours for ours, theirs in INDICES.items()}
