@@ -113,7 +113,7 @@ def test_a_package_with_a_mistake_is_named_and_costs_no_other(tmp_path: Path) ->
 
 
 def test_the_reserved_words_are_those_with_which_settings_begin() -> None:
-    """A new setting adds its first word to OTHER_SETTINGS in settings/vendors.py: no package may take it as a prefix."""
+    """A new setting adds its first word to OTHER_SETTINGS in settings/vendors.py: no package may take it."""
     own = {name for name in Settings.model_fields if name not in VENDOR_SETTINGS}
     assert {name.partition("_")[0] for name in own} <= set(OTHER_SETTINGS)
 

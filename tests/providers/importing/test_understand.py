@@ -215,8 +215,8 @@ def test_a_file_without_a_header_by_its_declared_order() -> None:
     [
         ("AAPL.csv", "AAPL"), ("aapl.us.txt", "AAPL"), ("brk-b.us.txt", "BRK.B"), ("aapl_us_d.csv", "AAPL"),
         ("^spx_d.csv", "^GSPC"), ("7203.T_daily.csv", "7203.T"), ("00700.HK.csv", "0700.HK"), ("AAPL_1min.csv", "AAPL"),
-        ("AAPL_2019.csv", "AAPL"), ("daily_MSFT.csv", "MSFT"), ("BRK_A.csv", "BRK.A"), ("V.csv", "V"), ("BTC-USD.csv", "BTC-USD"), ("EURUSD=X.csv", "EURUSD=X"),
-        ("EURUSD.csv", None),
+        ("AAPL_2019.csv", "AAPL"), ("daily_MSFT.csv", "MSFT"), ("BRK_A.csv", "BRK.A"), ("V.csv", "V"),
+        ("BTC-USD.csv", "BTC-USD"), ("EURUSD=X.csv", "EURUSD=X"), ("EURUSD.csv", None),
         ("all_stocks_5yr.csv", None), ("stock data.csv", None), ("20140605_trade.csv", None),
     ],
 )  # fmt: skip
