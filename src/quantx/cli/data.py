@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from quantx.cli.after_work import inspect
+from quantx.cli.after_work import imported_from_inbox, inspect
 from quantx.cli.estimate import show_estimate
 from quantx.cli.options import (
     ChunkSize,
@@ -189,6 +189,7 @@ def work(
     with open_platform(settings, retry_seconds=retry_seconds, modules=modules_to_fetch(settings)) as platform:
         left = None if time_budget is None else max(0.0, time_budget - (time.monotonic() - begun))
         end = None if time_budget is None else begun + _INSPECTING * time_budget
+        imported_from_inbox(platform)
         done = _process(platform, inspect_until=end, until_empty=until_empty, time_budget=left)
         stopped = platform.runtime.stopping
     out.print(
@@ -272,7 +273,7 @@ def _process(
             display.update(bar, completed=progress.landed + progress.failed, note=note[:80])
 
         worker = worker_of(platform, on_progress=show)
-        with _stops_on_signals(platform.runtime.stop):
+        with stops_on_signals(platform.runtime.stop):
             done = worker.run(task_ids=task_ids, **how)
             display.update(bar, note="running quality checks")
             inspect(platform, inspect_until)
@@ -321,7 +322,7 @@ def _summarize(platform: Platform, plan: Plan, *, named: bool, json: bool) -> in
     return 1 if failures or failed or unfinished or (named and any(not x.has_bars for x in plan.unserved)) else 0
 
 
-class _stops_on_signals:  # noqa: N801 — used as a verb
+class stops_on_signals:  # noqa: N801 — used as a verb
     """Shut down gracefully on SIGTERM and Ctrl-C: start no new task, finish or release the claimed ones."""
 
     def __init__(self, stop: Callable[[], None]) -> None:

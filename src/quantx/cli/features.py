@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.progress import TaskID
@@ -11,12 +11,15 @@ from quantx.cli.options import Json, Symbols, Universe, UseLocal, exits, setting
 from quantx.cli.output import counted, err, out, print_json, work_progress
 from quantx.errors import ConfigError
 
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
 features = typer.Typer(help="Build the declared features, and show what is built.", no_args_is_help=True)
 
 Sets = Annotated[
     list[str] | None, typer.Option("--set", help="A feature set, as in technical; may be repeated. All by default.")
 ]
-EngineName = Annotated[str, typer.Option("--engine", help="What computes: local.")]
+EngineName = Annotated[str, typer.Option("--engine", help="What computes: local, or spark for a cluster.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -49,9 +52,10 @@ def build(
 
     if unknown := [name for name in sets or () if name not in SETS]:
         raise ConfigError(f"--set {unknown[0]!r} is not a feature set; use {', '.join(SETS)}")
-    chosen, runner = [SETS[name] for name in sets or SETS], engine_of(engine)
+    settings = settings_for(use_local)
+    chosen, runner = [SETS[name] for name in sets or SETS], engine_of(engine, settings)
     results = []
-    with open_platform(settings_for(use_local)) as platform, work_progress() as display:
+    with open_platform(settings) as platform, work_progress() as display:
         for each in chosen:
             bar = display.add_task(each.name, total=None, note="")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 
@@ -13,13 +13,21 @@ import structlog
 from quantx.core.features.feature import FeatureSet
 from quantx.core.features.record import BuildRecord
 from quantx.core.features.tables import table_of
-from quantx.core.table import INSTANT, Table
-from quantx.features.engines import Engine
-from quantx.features.inputs import SERIES_INPUTS, BuildInputs
+from quantx.core.features.tail import carried_names, rows_before, short_tails
+from quantx.core.table import Table
+from quantx.features.changes import Changes
+from quantx.features.chunks import Chunk, as_stored, chunk_rows
+from quantx.features.cluster import ClusterBuild
+from quantx.features.engines import ClusterEngine, Engine
+from quantx.features.engines.local import local_tails
+from quantx.features.inputs import Stale, since_first
+from quantx.features.minutes import MinuteInputs
 from quantx.lake.file_changes import AddedFile
-from quantx.lake.protocol import CommitContext, CuratedTable
+from quantx.lake.protocol import CommitContext
+from quantx.lake.table import LakeTable
 from quantx.pipeline.runtime.platform import Platform
 from quantx.pipeline.runtime.roles import RoleHolder, committing, take_role
+from quantx.reader.feature_changes import EVERYTHING, inputs_of
 from quantx.reader.symbol_history import SymbolRequest
 
 log = structlog.get_logger()
@@ -76,59 +84,168 @@ class _Build:
     ) -> None:
         self._set, self._engine, self._holder = feature_set, engine, holder
         self._table: Table = table_of(feature_set)
-        self._stored: CuratedTable = platform.tables[self._table.name]
-        self._revisions: CuratedTable = platform.tables[self._table.revisions.name]
-        self._inputs = BuildInputs.of(platform)
+        self._stored = LakeTable(platform.location, self._table)
+        self._revisions = LakeTable(platform.location, self._table.revisions)
+        self._inputs = MinuteInputs.of(platform)
+        self._sources = platform.settings.sources
         self._now: datetime = platform.clock.now()
         self._on_progress = on_progress
 
     def run(self, symbols: Sequence[str] | None) -> Built:
         with self._inputs.pin() as inputs:
-            chunks = inputs.securities(symbols)
-            return self._whole(chunks, symbols)
+            record = inputs.record(self._table)
+            if self._set.timeframe == "1m":
+                return self._minutes(record, symbols)
+            if record is None or record.definition != self._set.hash:
+                return self._replace(inputs.securities(symbols), self._record(symbols, self._now))
+            self._now = max(self._now, record.at)
+            scope = _joined_scope(record.symbols, symbols)
+            return self._update(inputs.stale(self._set, record, scope), self._record(scope, record.since))
 
-    def _whole(self, chunks: list[list[SymbolRequest]], symbols: Sequence[str] | None) -> Built:
+    def _replace(self, securities: Sequence[Stale], record: BuildRecord) -> Built:
         """Make every row anew; rows of other definitions go away with their revisions."""
+        if not securities:
+            return self._built(0, 0, 0, len(securities))
+        read_at = self._inputs.versions([self._table.name])[self._table.name]
+        files, rows = self._written(securities)
+        self._show(files, rows, record, read_at)
+        return self._built(rows, 0, 0, len(securities), whole=True)
+
+    def _show(self, files: Sequence[AddedFile], rows: int, record: BuildRecord, read_at: int | None) -> None:
+        """Commit files in place of all rows of the table, and forget the revisions."""
+        context = CommitContext(by=self._holder, properties=replace(record, rows=rows).properties)
+        if self._revisions.version() is not None:
+            self._revisions.replace(CommitContext(by=self._holder), [])
+        self._stored.replace(context, files, read_at=read_at)
+
+    def _minutes(self, record: BuildRecord | None, symbols: Sequence[str] | None) -> Built:
+        """Bring minute features up to date: the months and symbols whose bars have changed, or everything."""
+        inputs, read_at = self._inputs, self._inputs.versions([self._table.name])[self._table.name]
+        known = record if record is not None and record.definition == self._set.hash else None
+        scope = symbols if known is None else _joined_scope(known.symbols, symbols)
+        stale = None if known is None else inputs.stale_months(self._set, known, scope)
+        months = inputs.all_months(scope) if stale is None else stale
+        chunks = [Chunk(*each) for each in inputs.month_chunks(months)]
+        new_record = replace(
+            self._record(scope, self._now if known is None else known.since), orders=inputs.minute_orders()
+        )
+        count = len({symbol for each in months.values() for symbol in each})
         if not chunks:
-            return Built(feature_set=self._set.name, table=self._table.name)
-        read_at, files, rows = self._stored.version(), list[AddedFile](), 0
-        for part in self._written(self._computed(chunks)):
+            return self._built(0, 0, 0, count)
+        if stale is None:
+            files, rows = self._written_chunks(chunks)
+            self._show(files, rows, new_record, read_at)
+            return self._built(rows, 0, 0, count, whole=True)
+        changes = Changes(self._table)
+        for done, chunk in enumerate(chunks, 1):
+            rows_now = as_stored(self._table, chunk_rows(inputs, self._set, chunk), self._now)
+            changes.add(inputs.stored_minutes(self._table, *chunk), rows_now, self._now)
+            self._on_progress(done, len(chunks))
+        return self._commit(changes, new_record, read_at, count)
+
+    def _written_chunks(self, chunks: Sequence[Chunk]) -> tuple[list[AddedFile], int]:
+        """Write the rows of chunks into data files, here or on a cluster; return the files and the number of rows."""
+        if isinstance(self._engine, ClusterEngine):
+            work = ClusterBuild(self._inputs, self._set, self._now, self._sources, self._on_progress)
+            return work.written(self._engine, chunks)
+        files, rows = list[AddedFile](), 0
+        for done, chunk in enumerate(chunks, 1):
+            part = as_stored(self._table, chunk_rows(self._inputs, self._set, chunk), self._now)
             files += self._stored.write(part)
             rows += part.height
-        context = CommitContext(by=self._holder, properties=self._record(symbols, self._now).properties)
-        if self._revisions.version() is not None:
-            self._revisions.commit_files(CommitContext(by=self._holder), [], replace=True)
-        self._stored.commit_files(context, files, replace=True, read_at=read_at)
-        return Built(
-            feature_set=self._set.name,
-            table=self._table.name,
-            rows=rows,
-            symbols=sum(map(len, chunks)),
-            whole=True,
+            self._on_progress(done, len(chunks))
+        return files, rows
+
+    def _written(self, securities: Sequence[Stale]) -> tuple[list[AddedFile], int]:
+        """Write every row into data files, here or on a cluster; return the files and the number of rows."""
+        chunks, files, rows = self._inputs.chunks(securities), list[AddedFile](), 0
+        if isinstance(self._engine, ClusterEngine):
+            return self._written_chunks([Chunk([each.request for each in chunk]) for chunk in chunks])
+        for part in self._in_files(self._whole_rows(chunks)):
+            files += self._stored.write(part)
+            rows += part.height
+        return files, rows
+
+    def _update(self, securities: Sequence[Stale], record: BuildRecord) -> Built:
+        """Make the rows anew that may have changed, and commit those that have."""
+        read_at = self._inputs.versions([self._table.name])[self._table.name]
+        changes = Changes(self._table)
+        if not securities:
+            return self._built(0, 0, 0, len(securities))
+        for stale, rows in self._stale_rows(securities):
+            changes.add(self._inputs.stored_rows(self._table, stale), rows, self._now)
+            if changes.new_bytes > _WRITTEN_AT_ONCE:
+                changes.files += self._stored.write(changes.take_new())
+        return self._commit(changes, record, read_at, len(securities))
+
+    def _commit(self, changes: Changes, record: BuildRecord, read_at: int | None, securities: int) -> Built:
+        """Commit the changed rows, and keep those that they replace."""
+        if changes.nothing:
+            return self._built(0, 0, 0, securities)
+        self._keep(changes.superseded())
+        new, changed, gone = changes.frames()
+        count = self._inputs.row_count(self._table) + changes.added - gone.height
+        context = CommitContext(by=self._holder, properties=replace(record, rows=count).properties)
+        self._stored.commit(context, new, changed, gone, read_at=read_at, files=changes.files)
+        return self._built(changes.added, changed.height, gone.height, securities)
+
+    def _keep(self, replaced: pl.DataFrame) -> None:
+        """Commit replaced rows to the revisions; those that a build has kept before it was killed get a new end."""
+        if replaced.is_empty():
+            return
+        key, read_at = list(self._table.revisions.key), self._revisions.version()
+        stored = self._revisions.read(pl.col("known_from").is_in(replaced["known_from"].unique().implode()))
+        again = replaced.join(stored, on=key, how="semi")
+        self._revisions.commit(
+            CommitContext(by=self._holder), replaced.join(again, on=key, how="anti"), again, read_at=read_at
         )
 
-    def _computed(self, chunks: Sequence[Sequence[SymbolRequest]]) -> Iterator[pl.DataFrame]:
-        """Yield the rows of each chunk of securities."""
-        waiting: list[tuple[Sequence[SymbolRequest], pl.DataFrame]] = []
+    def _stale_rows(self, securities: Sequence[Stale]) -> Iterator[tuple[Sequence[Stale], pl.DataFrame]]:
+        """Yield securities with their rows from the first stale day on."""
+        features = self._set.features
+        tails = [each for each in securities if each.first != EVERYTHING]
+        whole = [each for each in securities if each.first == EVERYTHING]
+        for chunk in self._inputs.tail_chunks(tails, rows_before(features)):
+            bars, last = self._inputs.tail_bars(chunk, rows_before(features))
+            last = self._inputs.with_stored(self._table, chunk, last, carried_names(features))
+            short = {each.symbol for each in chunk}.difference(last["symbol"]).union(short_tails(features, bars, last))
+            whole += [each for each in chunk if each.symbol in short]
+            ready = [each for each in chunk if each.symbol not in short]
+            if short:
+                bars, last = (rows.filter(~pl.col("symbol").is_in(list(short))) for rows in (bars, last))
+            if ready:
+                values = local_tails(features, bars, last)
+                own = bars.join(
+                    values.select("symbol", "date"), on=["symbol", "date"], how="semi", maintain_order="left"
+                )
+                yield ready, self._as_rows([each.request for each in ready], own, values)
+        chunks = self._inputs.chunks(whole)
+        for chunk, rows in zip(chunks, self._whole_rows(chunks), strict=True):
+            yield chunk, rows
+
+    def _whole_rows(self, chunks: Sequence[Sequence[Stale]]) -> Iterator[pl.DataFrame]:
+        """Yield the rows of each chunk of securities from their first stale day on, computed from all bars."""
+        waiting: list[tuple[Sequence[Stale], pl.DataFrame]] = []
 
         def read() -> Iterator[pl.DataFrame]:
             for chunk in chunks:
-                bars = self._inputs.series_bars(chunk)
+                bars = self._inputs.series_bars([each.request for each in chunk])
                 waiting.append((chunk, bars.select("symbol", "date", "source", "known_from")))
                 yield bars
 
         for done, values in enumerate(self._engine.run(self._set, self._set.names, read()), 1):
-            requests, bars = waiting.pop(0)
+            chunk, bars = waiting.pop(0)
             self._on_progress(done, len(chunks))
-            yield self._as_stored(self._inputs.series_rows(requests, bars, values))
+            wanted = since_first(chunk, bars)
+            if wanted is not None:
+                bars, values = bars.filter(wanted), values.filter(wanted)
+            yield self._as_rows([each.request for each in chunk], bars, values)
 
-    def _as_stored(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """Return rows with the columns of the table, known from now on."""
-        return rows.with_columns(
-            pl.col("date").dt.year().cast(pl.Int32).alias("year"), pl.lit(self._now, INSTANT).alias("known_from")
-        ).select(list(self._table.schema))
+    def _as_rows(self, requests: Sequence[SymbolRequest], bars: pl.DataFrame, values: pl.DataFrame) -> pl.DataFrame:
+        """Return values as rows of the table, known from now on."""
+        return as_stored(self._table, self._inputs.series_rows(requests, bars, values), self._now)
 
-    def _written(self, parts: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    def _in_files(self, parts: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
         """Yield the parts in larger ones, so that files are few."""
         held: list[pl.DataFrame] = []
         for part in parts:
@@ -143,11 +260,28 @@ class _Build:
         return BuildRecord(
             definition=self._set.hash,
             kernels=kernel_versions(),
-            inputs=self._inputs.versions(SERIES_INPUTS),
+            inputs=self._inputs.versions(inputs_of(self._set)),
             since=since,
+            at=self._now,
             symbols=symbols,
             orders=self._inputs.orders(),
         )
+
+    def _built(self, rows: int, changed: int, removed: int, securities: int, *, whole: bool = False) -> Built:
+        return Built(
+            feature_set=self._set.name,
+            table=self._table.name,
+            rows=rows,
+            changed=changed,
+            removed=removed,
+            symbols=securities,
+            whole=whole,
+        )
+
+
+def _joined_scope(stored: Sequence[str] | None, wanted: Sequence[str] | None) -> list[str] | None:
+    """Return the symbols of the table after a build; None: every series."""
+    return None if stored is None or wanted is None else sorted({*stored, *wanted})
 
 
 def kernel_versions() -> dict[str, str]:

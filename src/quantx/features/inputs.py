@@ -1,58 +1,183 @@
-"""What a build reads: the lake at one state, and the securities of its series."""
+"""What a build reads: the lake at one state, the securities of its series, and which of them are out of date."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
 from functools import partial
+from typing import Self
 
 import polars as pl
 
-from quantx.core.tables import ACTIONS, BARS_1D, SYMBOL_HISTORY, TABLES
+from quantx.core.features.feature import FeatureSet
+from quantx.core.features.record import BuildRecord
+from quantx.core.table import Table
+from quantx.core.tables import BARS_1D
 from quantx.pipeline.runtime.context import Context
+from quantx.reader.arguments import shifted
 from quantx.reader.cache.folder import cache_folder
-from quantx.reader.feature_inputs import FeatureInputs
+from quantx.reader.feature_changes import EVERYTHING, earliest
+from quantx.reader.features import FeatureQueries
+from quantx.reader.selection import Selection
+from quantx.reader.snapshots import SnapshotQueries
 from quantx.reader.symbol_history import SymbolRequest
-from quantx.reader.universes import UniverseQueries
-from quantx.settings import MARKETS, preferred_vendors
+from quantx.settings import preferred_vendors
 
-SERIES_INPUTS = (BARS_1D.name, ACTIONS.name, SYMBOL_HISTORY.name)
-_CHUNK_ROWS = 400_000  # bars of a chunk: with 45 features 150 MB
+_CHUNK_ROWS = 400_000  # bars of whole series at once: with 45 features 150 MB
+_TAIL_ROWS = 1_200_000  # bars of tails at once: few of their rows are results
+_DAYS = 1.5  # calendar days per session, and some for holidays
+_HOLIDAYS = 15
 
 
-class BuildInputs(FeatureInputs, UniverseQueries):
+@dataclass(frozen=True)
+class Stale:
+    """A security whose rows from a day on may have changed."""
+
+    request: SymbolRequest
+    first: date = EVERYTHING
+
+    @property
+    def symbol(self) -> str:
+        """Return the requested symbol."""
+        return self.request.symbol
+
+
+class BuildInputs(FeatureQueries, SnapshotQueries):
     """The inputs of a build."""
 
-    @staticmethod
-    def of(context: Context) -> BuildInputs:
+    @classmethod
+    def of(cls, context: Context) -> Self:
         """Open the lake of a platform for reading."""
         settings = context.settings
         order = partial(preferred_vendors, settings.sources)
-        return BuildInputs(context.location, order, cache_folder(settings, context.location.url))
+        return cls(context.location, order, cache_folder(settings, context.location.url))
 
-    def versions(self, names: Sequence[str]) -> dict[str, int | None]:
+    def record(self, table: Table) -> BuildRecord | None:
+        """Return the record of the last build of a table."""
+        version = self._stored.version(table)
+        return None if version is None else BuildRecord.of(version.properties)
+
+    def versions(self, names: Iterable[str]) -> dict[str, int | None]:
         """Return the versions of some tables that this build reads."""
-        found = {name: self._stored.version(TABLES[name]) for name in names}
-        return {name: None if version is None else version.number for name, version in found.items()}
+        return self._table_versions(names)
 
     def orders(self) -> dict[str, list[str]]:
         """Return the preferred vendors of daily bars by market."""
-        return {market: list(self._sources_of("1d", market)) for market in MARKETS if market != "any"}
+        return self._orders()
 
-    def securities(self, symbols: Iterable[str] | None) -> list[list[SymbolRequest]]:
-        """Return the securities with bars, in chunks without two of one symbol, in the order of their symbols."""
-        size = self._symbols_at_once()
-        return [layer[at : at + size] for layer in self._security_layers(symbols) for at in range(0, len(layer), size)]
+    def row_count(self, table: Table) -> int:
+        """Return the number of rows of a table."""
+        return self._rows_in(table)
+
+    def securities(self, symbols: Iterable[str] | None) -> list[Stale]:
+        """Return every security with bars (of some symbols), in the order of their symbols."""
+        return [Stale(each) for layer in self._security_layers(symbols) for each in layer]
+
+    def stale(self, feature_set: FeatureSet, record: BuildRecord, symbols: Sequence[str] | None) -> list[Stale]:
+        """Return the securities of a table whose rows may have changed since its record, and those that are new."""
+        since = self._changes_since(feature_set, record)
+        if since is None or not self._is_whole(feature_set, record):
+            return self.securities(symbols)
+        scope, built = None if symbols is None else set(symbols), set(record.symbols or ())
+        if record.symbols is not None:
+            added = self._symbols_in(BARS_1D) if scope is None else scope
+            since = earliest(since, dict.fromkeys(set(added) - built, EVERYTHING))
+        found = []
+        for each in self.securities(since):
+            stored = self._securities().stored_symbols([each.request])
+            first = self._first_stale(each.request, since)
+            if first is not None and (scope is None or not scope.isdisjoint(stored)):
+                found.append(Stale(each.request, first))
+        return found
+
+    def chunks(self, securities: Sequence[Stale]) -> list[list[Stale]]:
+        """Return securities in chunks of whole series, without two of one symbol in one of them."""
+        return _chunks(securities, max(1, _CHUNK_ROWS // self._rows_per_symbol()))
+
+    def tail_chunks(self, securities: Sequence[Stale], need: int) -> Iterator[list[Stale]]:
+        """Yield securities in chunks of tails; those with about the same first day are together."""
+        by_day = sorted(securities, key=lambda each: (each.first, each.symbol))
+        start = 0
+        while start < len(by_day):
+            span = _TAIL_ROWS // (need + 20)
+            near = shifted(by_day[start].first, 40)
+            end = next((n for n in range(start, len(by_day)) if by_day[n].first > near), len(by_day))
+            yield from _chunks(by_day[start:end], max(1, span))
+            start = end
 
     def series_bars(self, requests: Sequence[SymbolRequest]) -> pl.DataFrame:
         """Return all bars of securities; see FeatureInputs."""
         return self._feature_bars(requests)
 
+    def tail_bars(self, chunk: Sequence[Stale], need: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Return the bars of each security from `need` rows before its first stale day on, or those that there are.
+
+        Also return the date of the row before that day, by symbol.
+        """
+        begin = shifted(min(each.first for each in chunk), -int(need * _DAYS + _HOLIDAYS))
+        bars = self._feature_bars([each.request for each in chunk], first=begin)
+        firsts = pl.DataFrame({"symbol": [e.symbol for e in chunk], "first": [e.first for e in chunk]})
+        bars = bars.join(firsts, on="symbol", how="left", maintain_order="left")
+        before = pl.col("date") < pl.col("first")
+        last = bars.filter(before).group_by("symbol").agg(pl.col("date").last())
+        behind = (before.sum() - pl.int_range(pl.len())).over("symbol")
+        return bars.filter(behind <= need).drop("first"), last
+
+    def with_stored(
+        self, table: Table, chunk: Sequence[Stale], last: pl.DataFrame, names: Sequence[str]
+    ) -> pl.DataFrame:
+        """Return symbol, date and the stored values of some features in those rows; null where there are none."""
+        if not names or last.is_empty():
+            return last.with_columns(pl.lit(None, pl.Float64).alias(name) for name in names)
+        requests = [each.request for each in chunk]
+        low, high = last.select(pl.col("date").min().alias("low"), pl.col("date").max().alias("high")).row(0)
+        wanted = Selection.of(self._securities().stored_symbols(requests)).between(low, high)
+        stored = self._stored.rows(table, wanted, ["symbol", "date", *names])
+        stored = self._securities().rows_of_day(stored, requests, "date")
+        return last.join(stored, on=["symbol", "date"], how="left")
+
+    def stored_rows(self, table: Table, chunk: Sequence[Stale]) -> pl.DataFrame:
+        """Return the stored rows of securities from their first stale day on."""
+        requests, securities = [each.request for each in chunk], self._securities()
+        symbols = securities.stored_symbols(requests)
+        rows = self._stored.rows(table, Selection.of(symbols).between(min(each.first for each in chunk), None))
+        if rows.is_empty():
+            return rows
+        firsts: dict[str, date] = {}
+        for each in chunk:
+            for symbol in securities.stored_symbols([each.request]):
+                firsts[symbol] = min(each.first, firsts.get(symbol, date.max))
+        first = pl.col("symbol").replace_strict(firsts, return_dtype=pl.Date)
+        return securities.without_others(rows.filter(pl.col("date") >= first), requests, "date")
+
     def series_rows(self, requests: Sequence[SymbolRequest], bars: pl.DataFrame, values: pl.DataFrame) -> pl.DataFrame:
         """Return values as rows of a table, under the symbol of their day."""
         return self._securities().of_day(self._feature_rows(bars, values), requests, "date")
 
-    def _symbols_at_once(self) -> int:
+    def _rows_per_symbol(self) -> int:
         version = self._stored.version(BARS_1D)
         rows = sum(file.rows for file in version.files) if version is not None else 0
-        per_symbol = max(250, rows // max(1, len(self._symbols_in(BARS_1D))))
-        return max(1, _CHUNK_ROWS // per_symbol)
+        return max(250, rows // max(1, len(self._symbols_in(BARS_1D))))
+
+
+def since_first(chunk: Sequence[Stale], bars: pl.DataFrame) -> pl.Series | None:
+    """Return whether each row is of the first stale day of its security or a later one; None: every row is."""
+    if all(each.first == EVERYTHING for each in chunk):
+        return None
+    firsts = {each.symbol: each.first for each in chunk}
+    first = pl.col("symbol").replace_strict(firsts, return_dtype=pl.Date)
+    return bars.select(pl.col("date") >= first).to_series()
+
+
+def _chunks(securities: Sequence[Stale], size: int) -> list[list[Stale]]:
+    """Return securities in chunks of up to `size`, without two of one symbol in one of them."""
+    found: list[list[Stale]] = []
+    symbols: set[str] = set()
+    for each in securities:
+        if not found or len(found[-1]) >= size or each.symbol in symbols:
+            found.append([])
+            symbols = set()
+        found[-1].append(each)
+        symbols.add(each.symbol)
+    return found

@@ -10,14 +10,15 @@ import polars as pl
 
 from quantx.core.adjustment import with_adjustments
 from quantx.core.features.compute import compute
-from quantx.core.features.feature import Feature
+from quantx.core.features.feature import Feature, FeatureSet
 from quantx.core.features.record import BuildRecord
 from quantx.core.features.tables import table_of
 from quantx.core.prices import ADJUSTMENTS, Adjust
+from quantx.core.table import Table
 from quantx.core.tables import BARS_1D
 from quantx.errors import ConfigError
 from quantx.reader.arguments import Day, On, Symbols, to_date, to_days, to_names
-from quantx.reader.feature_inputs import FeatureInputs
+from quantx.reader.feature_changes import EVERYTHING, FeatureChanges
 from quantx.reader.feature_names import ChosenFeatures, chosen_features
 from quantx.reader.point_in_time import PointInTime
 from quantx.reader.selection import Selection
@@ -39,7 +40,7 @@ class FeatureRequest:
     members: Members | None  # only on the days of their membership
 
 
-class FeatureQueries(FeatureInputs, UniverseQueries):
+class FeatureQueries(FeatureChanges, UniverseQueries):
     """Values of declared features."""
 
     @one_state
@@ -114,29 +115,53 @@ class FeatureQueries(FeatureInputs, UniverseQueries):
 
     def _features_of(self, chosen: ChosenFeatures, request: FeatureRequest, *, members_only: bool) -> pl.DataFrame:
         """Return the rows of the features of one set by requested symbol: stored ones, and computed ones."""
-        stored, others = self._stored_of(chosen, request)
-        rows = self._stored_features(chosen, stored, request) if stored else None
-        if others or rows is None:
-            computed = self._computed_features(chosen.features, others, request)
-            rows = computed if rows is None else pl.concat([rows, computed])
+        stale = self._stale_days(chosen.feature_set, request)
+        stored = [each for each in request.requests if stale.get(each) != EVERYTHING]
+        computed = [each for each in request.requests if (day := stale.get(each)) and _reaches(request.last, day)]
+        parts = [self._stored_features(chosen, stored, request)] if stored or not computed else []
+        if computed:
+            firsts = {each.symbol: stale[each] for each in computed}
+            if parts:
+                parts[0] = parts[0].filter(pl.col("date") < _first_of(firsts, date.max))
+            rows = self._computed_features(chosen.features, computed, request)
+            parts.append(rows.filter(pl.col("date") >= _first_of(firsts, EVERYTHING)))
+        found = pl.concat(parts)
         if members_only and request.members is not None:
-            rows = request.members.rows_of_members(rows)
-        return rows.rename({name: column for name, column in chosen.columns.items() if name != column})
+            found = request.members.rows_of_members(found)
+        return found.rename({name: column for name, column in chosen.columns.items() if name != column})
 
-    def _stored_of(
-        self, chosen: ChosenFeatures, request: FeatureRequest
-    ) -> tuple[list[SymbolRequest], list[SymbolRequest]]:
-        """Return the securities of which the stored rows answer the query, and the others."""
-        version = self._stored.version(table_of(chosen.feature_set))
+    def _stale_days(self, feature_set: FeatureSet, request: FeatureRequest) -> dict[SymbolRequest, date]:
+        """Return the day by security from which stored rows do not answer a query.
+
+        With `as_of` the stored rows are those that were known, from the first build with the present definitions on.
+        """
+        requests, as_of = request.requests, request.moment.as_of
+        version = self._stored.version(table_of(feature_set))
         record = None if version is None else BuildRecord.of(version.properties)
-        requests, as_of = list(request.requests), request.moment.as_of
-        if record is None or record.definition != chosen.feature_set.hash or (as_of and as_of < record.since):
-            return [], requests
-        if record.symbols is None:
-            return requests, []
-        built, securities = set(record.symbols), self._securities()
-        kept = [each for each in requests if not built.isdisjoint(securities.stored_symbols([each]))]
-        return kept, [each for each in requests if each not in kept]
+        if record is None or record.definition != feature_set.hash or (as_of and as_of < record.since):
+            return dict.fromkeys(requests, EVERYTHING)
+        stale: dict[SymbolRequest, date] = {}
+        if as_of is None:
+            changes = self._changes_since(feature_set, record) if self._is_whole(feature_set, record) else None
+            if changes is None:
+                return dict.fromkeys(requests, EVERYTHING)
+            if changes:
+                found = ((each, self._first_stale(each, changes)) for each in requests)
+                stale = {each: day for each, day in found if day is not None}
+        if record.symbols is not None:
+            built, securities = set(record.symbols), self._securities()
+            others = [each for each in requests if built.isdisjoint(securities.stored_symbols([each]))]
+            stale |= dict.fromkeys(others, EVERYTHING)
+        return stale
+
+    def _is_whole(self, feature_set: FeatureSet, record: BuildRecord) -> bool:
+        """Return whether a feature table has all rows of its last build: a repair may have removed a damaged file."""
+        return self._rows_in(table_of(feature_set)) == record.rows
+
+    def _rows_in(self, table: Table) -> int:
+        """Return the number of rows of a table."""
+        version = self._stored.version(table)
+        return 0 if version is None else sum(file.rows for file in version.files)
 
     def _stored_features(
         self, chosen: ChosenFeatures, requests: Sequence[SymbolRequest], request: FeatureRequest
@@ -190,3 +215,13 @@ def _joined(parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
         rows = both.with_columns(pl.max_horizontal(c, f"{c}__other").alias(c) for c in _CLOCKS)
         rows = rows.drop(f"{c}__other" for c in _CLOCKS)
     return rows.sort("symbol", "date")
+
+
+def _reaches(last: date | None, day: date) -> bool:
+    """Return whether a query up to `last` shows rows from a day on."""
+    return last is None or last >= day
+
+
+def _first_of(firsts: Mapping[str, date], others: date) -> pl.Expr:
+    """Return the day of each row's symbol."""
+    return pl.col("symbol").replace_strict(firsts, default=others, return_dtype=pl.Date)

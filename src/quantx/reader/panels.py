@@ -7,6 +7,7 @@ from functools import partial
 
 import polars as pl
 
+from quantx.core.fundamentals.ratio_fields import RATIOS
 from quantx.core.prices import Adjust
 from quantx.errors import ConfigError
 from quantx.reader.arguments import Day, On, to_date, to_texts
@@ -15,7 +16,6 @@ from quantx.reader.concept_panels import ConceptPanelRequest, masked
 from quantx.reader.filers import Filers
 from quantx.reader.panel_request import PanelRequest
 from quantx.reader.point_in_time import PointInTime
-from quantx.reader.ratio_fields import RATIOS
 from quantx.reader.ratio_panels import RatioPanels
 from quantx.reader.reshape import wide
 from quantx.reader.stored import one_state
@@ -43,6 +43,7 @@ class PanelQueries(RatioPanels, UniverseQueries):
         source: str | None = None,
         extended: bool = False,
         on: On | None = None,
+        currency: str | None = None,
     ) -> pl.DataFrame:
         """Return one row per session and one column per symbol, filled with `field`; null without a bar.
 
@@ -51,14 +52,14 @@ class PanelQueries(RatioPanels, UniverseQueries):
         `timeframe="1m"` there is a row per minute (`time`, UTC) with a bar of any symbol.
 
         `members_only` gives null on days on which a security was no member: a panel without survivorship bias. The
-        other arguments are those of `bars`. Prices are as traded by default: returns across splits and dividends need
-        `adjust="total"`.
+        other arguments are those of `bars`; `currency` is for prices only. Prices are as traded by default: returns
+        across splits and dividends need `adjust="total"`.
 
         A field may be a concept and a period, as in "revenue_ttm", "net_income_annual", "assets" (the latest
         quarter): on each session the newest period's last value that was public before the session's close. A panel of
         concepts alone has a row per session of the exchanges, and no look-ahead; `source` then means a source of
         filings. Ratios are fields, too, as in "book_to_market": of values and prices that were public then, with
-        as-traded prices and the shares of the same day; quantx.reader.ratio_fields lists them.
+        as-traded prices and the shares of the same day; quantx.core.fundamentals.ratio_fields lists them.
 
         Warns with IncompleteData of symbols without bars or fundamentals.
         """
@@ -71,7 +72,7 @@ class PanelQueries(RatioPanels, UniverseQueries):
         request = PanelRequest(
             fields=to_texts(field, "field"),
             names=list(members.on) if members is not None else () if symbols is None else symbols,
-            bars=partial(bars, start=start, end=end, as_of=as_of, public_by=public_by),
+            bars=partial(bars, start=start, end=end, as_of=as_of, public_by=public_by, currency=currency),
             on=on if on is not None or members is None else members.on,
             shown=members if members_only else None,
         )

@@ -40,6 +40,7 @@ _TABLES: Mapping[Role, tuple[str, ...]] = {
     "instruments": ("instruments", "symbol_history", "filer_symbols"),
     "reconciler": ("agreements", "verdicts", "action_verdicts"),
     "publisher": ("sessions", "findings"),
+    "features": ("predictions",),
 }
 COMMITTING: tuple[Role, ...] = ("curator", *_TABLES, "features")
 
