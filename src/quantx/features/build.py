@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from importlib.metadata import PackageNotFoundError, version
 
 import polars as pl
@@ -22,6 +22,7 @@ from quantx.features.inputs import BuildInputs, Stale, since_first
 from quantx.lake.file_changes import AddedFile
 from quantx.lake.protocol import CommitContext
 from quantx.lake.table import LakeTable
+from quantx.pipeline.runtime.context import Context
 from quantx.pipeline.runtime.platform import Platform
 from quantx.pipeline.runtime.roles import RoleHolder, committing, take_role
 from quantx.reader.feature_changes import EVERYTHING, inputs_of
@@ -52,20 +53,33 @@ def build(
     engine: Engine,
     *,
     symbols: Sequence[str] | None = None,
+    universe: str | None = None,
+    since: date | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Built | None:
     """Bring the stored rows of a set up to date; return what changed, None if another process is building.
 
-    `symbols` are added to those that the table has; None: every series of the lake. `on_progress` gets the chunks that
+    `symbols`, or the members of `universe` at any time, are added to those that the table has; neither: every series of
+    the lake. From the day `since` on rows are computed again, whatever has changed. `on_progress` gets the chunks that
     are done, and their total.
     """
 
     def work(holder: RoleHolder | None) -> Built | None:
         if holder is None:
             return None
-        return _Build(platform, feature_set, engine, holder, on_progress).run(symbols)
+        return _Build(platform, feature_set, engine, holder, on_progress).run(symbols, universe, since)
 
     return committing(lambda: take_role(platform.location, platform.tables, platform.state, "features"), work)
+
+
+def is_current(context: Context, feature_set: FeatureSet) -> bool:
+    """Return whether the stored rows of a set are made of the present inputs, without reading them."""
+    inputs = BuildInputs.of(context)
+    with inputs.one_state():
+        record = inputs.record(table_of(feature_set))
+        if record is None or record.definition != feature_set.hash:
+            return False
+        return record.inputs == inputs.versions(inputs_of(feature_set)) and inputs.is_whole(feature_set, record)
 
 
 class _Build:
@@ -87,14 +101,17 @@ class _Build:
         self._now: datetime = platform.clock.now()
         self._on_progress = on_progress
 
-    def run(self, symbols: Sequence[str] | None) -> Built:
-        with self._inputs.pin() as inputs:
+    def run(self, names: Sequence[str] | None, universe: str | None, since: date | None) -> Built:
+        inputs = self._inputs
+        with inputs.one_state():
+            symbols = inputs.named(names) if universe is None else inputs.members(universe)
             record = inputs.record(self._table)
             if record is None or record.definition != self._set.hash:
                 return self._replace(inputs.securities(symbols), self._record(symbols, self._now))
             self._now = max(self._now, record.at)
             scope = _joined_scope(record.symbols, symbols)
-            return self._update(inputs.stale(self._set, record, scope), self._record(scope, record.since))
+            stale = inputs.stale(self._set, record, scope, since)
+            return self._update(stale, self._record(scope, record.since))
 
     def _replace(self, securities: Sequence[Stale], record: BuildRecord) -> Built:
         """Make every row anew; rows of other definitions go away with their revisions."""

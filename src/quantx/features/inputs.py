@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
@@ -14,7 +15,7 @@ from quantx.core.features.record import BuildRecord
 from quantx.core.table import Table
 from quantx.core.tables import BARS_1D
 from quantx.pipeline.runtime.context import Context
-from quantx.reader.arguments import shifted
+from quantx.reader.arguments import shifted, to_date, to_names
 from quantx.reader.cache.folder import cache_folder
 from quantx.reader.feature_changes import EVERYTHING, earliest
 from quantx.reader.features import FeatureQueries
@@ -51,6 +52,14 @@ class BuildInputs(FeatureQueries):
         order = partial(preferred_vendors, settings.sources)
         return BuildInputs(context.location, order, cache_folder(settings, context.location.url))
 
+    def one_state(self) -> AbstractContextManager[object]:
+        """Read one version of each table within the `with` block, in this thread."""
+        return self._stored.one_state("build of features")
+
+    def is_whole(self, feature_set: FeatureSet, record: BuildRecord) -> bool:
+        """Return whether a feature table has all rows of its last build."""
+        return self._is_whole(feature_set, record)
+
     def record(self, table: Table) -> BuildRecord | None:
         """Return the record of the last build of a table."""
         version = self._stored.version(table)
@@ -72,11 +81,36 @@ class BuildInputs(FeatureQueries):
         """Return every security with bars (of some symbols), in the order of their symbols."""
         return [Stale(each) for layer in self._security_layers(symbols) for each in layer]
 
-    def stale(self, feature_set: FeatureSet, record: BuildRecord, symbols: Sequence[str] | None) -> list[Stale]:
-        """Return the securities of a table whose rows may have changed since its record, and those that are new."""
+    def named(self, symbols: Sequence[str] | None) -> list[str] | None:
+        """Return symbols under which their securities' bars are stored; NotInLake for one that the lake does not know.
+
+        None: every series.
+        """
+        if symbols is None:
+            return None
+        names, securities = to_names(symbols), self._securities()
+        self._check_carried(names, self._symbols_in(BARS_1D))
+        return securities.stored_symbols(securities.requests(names, None, None, {}))
+
+    def members(self, universe: str) -> list[str]:
+        """Return the symbols of all that were members of a universe at any time."""
+        on = self._members_between(universe, None, None).on
+        requests = self._securities().requests(list(on), None, None, {name: to_date(day) for name, day in on.items()})
+        return self._securities().stored_symbols(requests)
+
+    def stale(
+        self, feature_set: FeatureSet, record: BuildRecord, symbols: Sequence[str] | None, forced: date | None = None
+    ) -> list[Stale]:
+        """Return the securities of a table whose rows may have changed since its record, and those that are new.
+
+        From the day `forced` on those of all securities count as changed.
+        """
         since = self._changes_since(feature_set, record)
         if since is None or not self._is_whole(feature_set, record):
             return self.securities(symbols)
+        if forced is not None:
+            every = self._symbols_in(BARS_1D) if symbols is None else symbols
+            since = earliest(since, dict.fromkeys(every, forced))
         scope, built = None if symbols is None else set(symbols), set(record.symbols or ())
         if record.symbols is not None:
             added = self._symbols_in(BARS_1D) if scope is None else scope
