@@ -35,8 +35,9 @@ class FeatureSetQueries(FeatureQueries):
     def feature_sets(self) -> pl.DataFrame:
         """Return a row per feature set: what is declared, and what of it is stored.
 
-        Columns: set, title, timeframe, features (count), definition (hash), state, rows, first, last, built_at, kernels.
-        `state` is stored, inputs changed (an input has a newer version), another definition, or not stored. `first` and `last` are days; `built_at` (UTC) is the last commit, `kernels` the libraries that computed.
+        Columns: set, title, timeframe, features (count), definition (hash), state, rows, first, last, built_at,
+        kernels. `state` is stored, inputs changed (an input has a newer version), another definition, or not stored.
+        `first` and `last` are days; `built_at` (UTC) is the last commit, `kernels` the libraries that computed.
         """
         return pl.DataFrame([self._set_facts(each) for each in SETS.values()], schema=_SCHEMA)
 
