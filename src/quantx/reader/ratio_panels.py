@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import polars as pl
 
+from quantx.core.fundamentals.ratio_fields import COUNTS, MARKET_CAP, RATIOS, concepts_of, needs_prices
 from quantx.core.fundamentals.ratios import fresh, market_cap, same_currency
 from quantx.core.fundamentals.share_basis import held_shares
 from quantx.reader.bars import BarQueries
 from quantx.reader.concept_panels import ConceptField, ConceptPanelRequest, ConceptPanels
 from quantx.reader.panel_request import PanelRequest
-from quantx.reader.ratio_fields import COUNTS, MARKET_CAP, RATIOS, concepts_of, needs_prices
 
 
 class RatioPanels(BarQueries, ConceptPanels):
