@@ -13,20 +13,21 @@ import structlog
 from quantx.core.features.feature import FeatureSet
 from quantx.core.features.record import BuildRecord
 from quantx.core.features.tables import table_of
-from quantx.core.features.tail import carried_names, rows_before, short_tails
 from quantx.core.table import INSTANT, Table
 from quantx.features.changes import Changes
 from quantx.features.engines import Engine
-from quantx.features.engines.local import local_tails
-from quantx.features.inputs import BuildInputs, Stale, since_first
+from quantx.features.inputs import BuildInputs
+from quantx.features.securities import SecurityRows
+from quantx.features.sources import RowSource
+from quantx.features.universes import UniverseRows
 from quantx.lake.file_changes import AddedFile
 from quantx.lake.protocol import CommitContext
 from quantx.lake.table import LakeTable
 from quantx.pipeline.runtime.context import Context
 from quantx.pipeline.runtime.platform import Platform
 from quantx.pipeline.runtime.roles import RoleHolder, committing, take_role
-from quantx.reader.feature_changes import EVERYTHING, inputs_of
-from quantx.reader.symbol_history import SymbolRequest
+from quantx.reader.feature_changes import inputs_of
+from quantx.reader.feature_values import kind_of
 
 log = structlog.get_logger()
 
@@ -67,7 +68,15 @@ def build(
     def work(holder: RoleHolder | None) -> Built | None:
         if holder is None:
             return None
-        return _Build(platform, feature_set, engine, holder, on_progress).run(symbols, universe, since)
+        inputs = BuildInputs.of(platform)
+        with inputs.one_state():
+            source: RowSource
+            if kind_of(feature_set.features) == "cross_section":
+                source = UniverseRows(inputs, feature_set, universe, on_progress)
+            else:
+                names = inputs.named(symbols) if universe is None else inputs.members(universe)
+                source = SecurityRows(inputs, feature_set, engine, names, on_progress)
+            return _Build(platform, feature_set, holder, source).run(inputs, since)
 
     return committing(lambda: take_role(platform.location, platform.tables, platform.state, "features"), work)
 
@@ -85,67 +94,61 @@ def is_current(context: Context, feature_set: FeatureSet) -> bool:
 class _Build:
     """One build of one set under the role."""
 
-    def __init__(
-        self,
-        platform: Platform,
-        feature_set: FeatureSet,
-        engine: Engine,
-        holder: RoleHolder,
-        on_progress: Callable[[int, int], None],
-    ) -> None:
-        self._set, self._engine, self._holder = feature_set, engine, holder
+    def __init__(self, platform: Platform, feature_set: FeatureSet, holder: RoleHolder, source: RowSource) -> None:
+        self._set, self._holder, self._source = feature_set, holder, source
         self._table: Table = table_of(feature_set)
         self._stored = LakeTable(platform.location, self._table)
         self._revisions = LakeTable(platform.location, self._table.revisions)
-        self._inputs = BuildInputs.of(platform)
         self._now: datetime = platform.clock.now()
-        self._on_progress = on_progress
 
-    def run(self, names: Sequence[str] | None, universe: str | None, since: date | None) -> Built:
-        inputs = self._inputs
-        with inputs.one_state():
-            symbols = inputs.named(names) if universe is None else inputs.members(universe)
-            record = inputs.record(self._table)
-            if record is None or record.definition != self._set.hash:
-                return self._replace(inputs.securities(symbols), self._record(symbols, self._now))
-            self._now = max(self._now, record.at)
-            scope = _joined_scope(record.symbols, symbols)
-            stale = inputs.stale(self._set, record, scope, since)
-            return self._update(stale, self._record(scope, record.since))
+    def run(self, inputs: BuildInputs, since: date | None) -> Built:
+        """Bring the table up to date with one state of its inputs."""
+        before, versions = inputs.record(self._table), inputs.versions([self._table.name, *inputs_of(self._set)])
+        read_at = versions.pop(self._table.name)
+        usable = before if before is not None and before.definition == self._set.hash else None
+        self._now = max(self._now, self._now if before is None else before.at)
+        symbols = self._source.plan(usable, since)
+        record = BuildRecord(
+            definition=self._set.hash,
+            kernels=kernel_versions(),
+            inputs=versions,
+            since=self._now if usable is None else usable.since,
+            at=self._now,
+            orders=inputs.orders(),
+            **self._source.scope(usable),  # type: ignore[arg-type]
+        )
+        done = Built(feature_set=self._set.name, table=self._table.name, symbols=symbols)
+        if symbols == 0:
+            return done
+        if usable is None:
+            return replace(done, rows=self._replace(record, read_at), whole=True)
+        return self._update(record, read_at, inputs.row_count(self._table), done)
 
-    def _replace(self, securities: Sequence[Stale], record: BuildRecord) -> Built:
-        """Make every row anew; rows of other definitions go away with their revisions."""
+    def _replace(self, record: BuildRecord, read_at: int | None) -> int:
+        """Make every row anew; rows of other definitions go away with their revisions. Return the number of rows."""
         files, rows = list[AddedFile](), 0
-        if not securities:
-            return self._built(0, 0, 0, securities)
-        read_at = self._inputs.versions([self._table.name])[self._table.name]
-        for part in self._in_files(self._whole_rows(self._inputs.chunks(securities))):
+        for part in self._in_files(self._as_stored(found) for _, found in self._source.portions()):
             files += self._stored.write(part)
             rows += part.height
-        context = CommitContext(by=self._holder, properties=replace(record, rows=rows).properties)
         if self._revisions.version() is not None:
             self._revisions.replace(CommitContext(by=self._holder), [])
-        self._stored.replace(context, files, read_at=read_at)
-        return self._built(rows, 0, 0, securities, whole=True)
+        self._stored.replace(self._context(replace(record, rows=rows)), files, read_at=read_at)
+        return rows
 
-    def _update(self, securities: Sequence[Stale], record: BuildRecord) -> Built:
-        """Make the rows anew that may have changed, and commit those that have."""
-        read_at = self._inputs.versions([self._table.name])[self._table.name]
+    def _update(self, record: BuildRecord, read_at: int | None, count: int, done: Built) -> Built:
+        """Make the planned rows anew, and commit those that have changed."""
         changes = Changes(self._table)
-        if not securities:
-            return self._built(0, 0, 0, securities)
-        for stale, rows in self._stale_rows(securities):
-            changes.add(self._inputs.stored_rows(self._table, stale), rows, self._now)
+        for read_stored, found in self._source.portions():
+            changes.add(read_stored(), self._as_stored(found), self._now)
             if changes.new_bytes > _WRITTEN_AT_ONCE:
                 changes.files += self._stored.write(changes.take_new())
         if changes.nothing:
-            return self._built(0, 0, 0, securities)
+            return done
         self._keep(changes.superseded())
         new, changed, gone = changes.frames()
-        count = self._inputs.row_count(self._table) + changes.added - gone.height
-        context = CommitContext(by=self._holder, properties=replace(record, rows=count).properties)
-        self._stored.commit(context, new, changed, gone, read_at=read_at, files=changes.files)
-        return self._built(changes.added, changed.height, gone.height, securities)
+        record = replace(record, rows=count + changes.added - gone.height)
+        self._stored.commit(self._context(record), new, changed, gone, read_at=read_at, files=changes.files)
+        return replace(done, rows=changes.added, changed=changed.height, removed=gone.height)
 
     def _keep(self, replaced: pl.DataFrame) -> None:
         """Commit replaced rows to the revisions; those that a build has kept before it was killed get a new end."""
@@ -158,50 +161,11 @@ class _Build:
             CommitContext(by=self._holder), replaced.join(again, on=key, how="anti"), again, read_at=read_at
         )
 
-    def _stale_rows(self, securities: Sequence[Stale]) -> Iterator[tuple[Sequence[Stale], pl.DataFrame]]:
-        """Yield securities with their rows from the first stale day on."""
-        features = self._set.features
-        tails = [each for each in securities if each.first != EVERYTHING]
-        whole = [each for each in securities if each.first == EVERYTHING]
-        for chunk in self._inputs.tail_chunks(tails, rows_before(features)):
-            bars, last = self._inputs.tail_bars(chunk, rows_before(features))
-            last = self._inputs.with_stored(self._table, chunk, last, carried_names(features))
-            short = {each.symbol for each in chunk}.difference(last["symbol"]).union(short_tails(features, bars, last))
-            whole += [each for each in chunk if each.symbol in short]
-            ready = [each for each in chunk if each.symbol not in short]
-            if short:
-                bars, last = (rows.filter(~pl.col("symbol").is_in(list(short))) for rows in (bars, last))
-            if ready:
-                values = local_tails(features, bars, last)
-                own = bars.join(
-                    values.select("symbol", "date"), on=["symbol", "date"], how="semi", maintain_order="left"
-                )
-                yield ready, self._as_rows([each.request for each in ready], own, values)
-        chunks = self._inputs.chunks(whole)
-        for chunk, rows in zip(chunks, self._whole_rows(chunks), strict=True):
-            yield chunk, rows
+    def _context(self, record: BuildRecord) -> CommitContext:
+        return CommitContext(by=self._holder, properties=record.properties)
 
-    def _whole_rows(self, chunks: Sequence[Sequence[Stale]]) -> Iterator[pl.DataFrame]:
-        """Yield the rows of each chunk of securities from their first stale day on, computed from all bars."""
-        waiting: list[tuple[Sequence[Stale], pl.DataFrame]] = []
-
-        def read() -> Iterator[pl.DataFrame]:
-            for chunk in chunks:
-                bars = self._inputs.series_bars([each.request for each in chunk])
-                waiting.append((chunk, bars.select("symbol", "date", "source", "known_from")))
-                yield bars
-
-        for done, values in enumerate(self._engine.run(self._set, self._set.names, read()), 1):
-            chunk, bars = waiting.pop(0)
-            self._on_progress(done, len(chunks))
-            wanted = since_first(chunk, bars)
-            if wanted is not None:
-                bars, values = bars.filter(wanted), values.filter(wanted)
-            yield self._as_rows([each.request for each in chunk], bars, values)
-
-    def _as_rows(self, requests: Sequence[SymbolRequest], bars: pl.DataFrame, values: pl.DataFrame) -> pl.DataFrame:
-        """Return values as rows of the table, known from now on."""
-        rows = self._inputs.series_rows(requests, bars, values)
+    def _as_stored(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Return rows with the columns of the table, known from now on."""
         return rows.with_columns(
             pl.col("date").dt.year().cast(pl.Int32).alias("year"), pl.lit(self._now, INSTANT).alias("known_from")
         ).select(list(self._table.schema))
@@ -216,35 +180,6 @@ class _Build:
                 held.clear()
         if held:
             yield pl.concat(held)
-
-    def _record(self, symbols: Sequence[str] | None, since: datetime) -> BuildRecord:
-        return BuildRecord(
-            definition=self._set.hash,
-            kernels=kernel_versions(),
-            inputs=self._inputs.versions(inputs_of(self._set)),
-            since=since,
-            at=self._now,
-            symbols=symbols,
-            orders=self._inputs.orders(),
-        )
-
-    def _built(
-        self, rows: int, changed: int, removed: int, securities: Sequence[Stale], *, whole: bool = False
-    ) -> Built:
-        return Built(
-            feature_set=self._set.name,
-            table=self._table.name,
-            rows=rows,
-            changed=changed,
-            removed=removed,
-            symbols=len(securities),
-            whole=whole,
-        )
-
-
-def _joined_scope(stored: Sequence[str] | None, wanted: Sequence[str] | None) -> list[str] | None:
-    """Return the symbols of the table after a build; None: every series."""
-    return None if stored is None or wanted is None else sorted({*stored, *wanted})
 
 
 def kernel_versions() -> dict[str, str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import polars as pl
 
 from quantx.core.features.feature import FeatureSet
-from quantx.core.features.record import BuildRecord
 from quantx.core.features.sets import SETS
 from quantx.core.features.tables import table_of
 from quantx.core.table import INSTANT
@@ -42,8 +41,7 @@ class FeatureSetQueries(FeatureQueries):
         return pl.DataFrame([self._set_facts(each) for each in SETS.values()], schema=_SCHEMA)
 
     def _set_facts(self, feature_set: FeatureSet) -> dict[str, object]:
-        version = self._stored.version(table_of(feature_set))
-        record = None if version is None else BuildRecord.of(version.properties)
+        version, record = self._stored.version(table_of(feature_set)), self._record_of(feature_set)
         files = () if version is None else version.files
         declared = {
             "set": feature_set.name,
