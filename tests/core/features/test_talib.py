@@ -12,6 +12,7 @@ from quantx.core.features.kernels import Talib
 from quantx.core.features.sets import SETS
 
 talib = pytest.importorskip("talib", reason="TA-Lib for Python is not installed")
+abstract = pytest.importorskip("talib.abstract")
 FEATURES = [f for f in SETS["technical"].features if isinstance(f.kernel, Talib) and not callable(f.output)]
 
 
@@ -31,5 +32,5 @@ def test_a_kernel_is_the_function_of_talib(feature, bars, found):
     columns = (bars[name].to_numpy() for name in kernel.inputs)
     result = getattr(talib, kernel.function.upper())(*columns, **dict(kernel.parameters))
     if feature.output is not None:
-        result = result[talib.abstract.Function(kernel.function.upper()).output_names.index(feature.output)]
+        result = result[abstract.Function(kernel.function.upper()).output_names.index(feature.output)]
     np.testing.assert_allclose(found[feature.name].to_numpy(), result, rtol=1e-12, atol=1e-12)
