@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import date, datetime
 from importlib.metadata import PackageNotFoundError, version
 
 import polars as pl
@@ -14,13 +14,20 @@ from quantx.core.features.feature import FeatureSet
 from quantx.core.features.record import BuildRecord
 from quantx.core.features.tables import table_of
 from quantx.core.table import INSTANT, Table
+from quantx.features.changes import Changes
 from quantx.features.engines import Engine
-from quantx.features.inputs import SERIES_INPUTS, BuildInputs
+from quantx.features.inputs import BuildInputs
+from quantx.features.securities import SecurityRows
+from quantx.features.sources import RowSource
+from quantx.features.universes import UniverseRows
 from quantx.lake.file_changes import AddedFile
-from quantx.lake.protocol import CommitContext, CuratedTable
+from quantx.lake.protocol import CommitContext
+from quantx.lake.table import LakeTable
+from quantx.pipeline.runtime.context import Context
 from quantx.pipeline.runtime.platform import Platform
 from quantx.pipeline.runtime.roles import RoleHolder, committing, take_role
-from quantx.reader.symbol_history import SymbolRequest
+from quantx.reader.feature_changes import inputs_of
+from quantx.reader.feature_values import kind_of
 
 log = structlog.get_logger()
 
@@ -47,80 +54,115 @@ def build(
     engine: Engine,
     *,
     symbols: Sequence[str] | None = None,
+    universe: str | None = None,
+    since: date | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Built | None:
     """Bring the stored rows of a set up to date; return what changed, None if another process is building.
 
-    `symbols` are added to those that the table has; None: every series of the lake. `on_progress` gets the chunks that
+    `symbols`, or the members of `universe` at any time, are added to those that the table has; neither: every series of
+    the lake. From the day `since` on rows are computed again, whatever has changed. `on_progress` gets the chunks that
     are done, and their total.
     """
 
     def work(holder: RoleHolder | None) -> Built | None:
         if holder is None:
             return None
-        return _Build(platform, feature_set, engine, holder, on_progress).run(symbols)
+        inputs = BuildInputs.of(platform)
+        with inputs.one_state():
+            source: RowSource
+            if kind_of(feature_set.features) == "cross_section":
+                source = UniverseRows(inputs, feature_set, universe, on_progress)
+            else:
+                names = inputs.named(symbols) if universe is None else inputs.members(universe)
+                source = SecurityRows(inputs, feature_set, engine, names, on_progress)
+            return _Build(platform, feature_set, holder, source).run(inputs, since)
 
     return committing(lambda: take_role(platform.location, platform.tables, platform.state, "features"), work)
+
+
+def is_current(context: Context, feature_set: FeatureSet) -> bool:
+    """Return whether the stored rows of a set are made of the present inputs, without reading them."""
+    inputs = BuildInputs.of(context)
+    with inputs.one_state():
+        record = inputs.record(table_of(feature_set))
+        if record is None or record.definition != feature_set.hash:
+            return False
+        return record.inputs == inputs.versions(inputs_of(feature_set)) and inputs.is_whole(feature_set, record)
 
 
 class _Build:
     """One build of one set under the role."""
 
-    def __init__(
-        self,
-        platform: Platform,
-        feature_set: FeatureSet,
-        engine: Engine,
-        holder: RoleHolder,
-        on_progress: Callable[[int, int], None],
-    ) -> None:
-        self._set, self._engine, self._holder = feature_set, engine, holder
+    def __init__(self, platform: Platform, feature_set: FeatureSet, holder: RoleHolder, source: RowSource) -> None:
+        self._set, self._holder, self._source = feature_set, holder, source
         self._table: Table = table_of(feature_set)
-        self._stored: CuratedTable = platform.tables[self._table.name]
-        self._revisions: CuratedTable = platform.tables[self._table.revisions.name]
-        self._inputs = BuildInputs.of(platform)
+        self._stored = LakeTable(platform.location, self._table)
+        self._revisions = LakeTable(platform.location, self._table.revisions)
         self._now: datetime = platform.clock.now()
-        self._on_progress = on_progress
 
-    def run(self, symbols: Sequence[str] | None) -> Built:
-        with self._inputs.pin() as inputs:
-            chunks = inputs.securities(symbols)
-            return self._whole(chunks, symbols)
+    def run(self, inputs: BuildInputs, since: date | None) -> Built:
+        """Bring the table up to date with one state of its inputs."""
+        before, versions = inputs.record(self._table), inputs.versions([self._table.name, *inputs_of(self._set)])
+        read_at = versions.pop(self._table.name)
+        usable = before if before is not None and before.definition == self._set.hash else None
+        self._now = max(self._now, self._now if before is None else before.at)
+        symbols = self._source.plan(usable, since)
+        record = BuildRecord(
+            definition=self._set.hash,
+            kernels=kernel_versions(),
+            inputs=versions,
+            since=self._now if usable is None else usable.since,
+            at=self._now,
+            orders=inputs.orders(),
+            **self._source.scope(usable),  # type: ignore[arg-type]
+        )
+        done = Built(feature_set=self._set.name, table=self._table.name, symbols=symbols)
+        if symbols == 0:
+            return done
+        if usable is None:
+            return replace(done, rows=self._replace(record, read_at), whole=True)
+        return self._update(record, read_at, inputs.row_count(self._table), done)
 
-    def _whole(self, chunks: list[list[SymbolRequest]], symbols: Sequence[str] | None) -> Built:
-        """Make every row anew; rows of other definitions go away with their revisions."""
-        if not chunks:
-            return Built(feature_set=self._set.name, table=self._table.name)
-        read_at, files, rows = self._stored.version(), list[AddedFile](), 0
-        for part in self._written(self._computed(chunks)):
+    def _replace(self, record: BuildRecord, read_at: int | None) -> int:
+        """Make every row anew; rows of other definitions go away with their revisions. Return the number of rows."""
+        files, rows = list[AddedFile](), 0
+        for part in self._in_files(self._as_stored(found) for _, found in self._source.portions()):
             files += self._stored.write(part)
             rows += part.height
-        context = CommitContext(by=self._holder, properties=self._record(symbols, self._now).properties)
         if self._revisions.version() is not None:
-            self._revisions.commit_files(CommitContext(by=self._holder), [], replace=True)
-        self._stored.commit_files(context, files, replace=True, read_at=read_at)
-        return Built(
-            feature_set=self._set.name,
-            table=self._table.name,
-            rows=rows,
-            symbols=sum(map(len, chunks)),
-            whole=True,
+            self._revisions.replace(CommitContext(by=self._holder), [])
+        self._stored.replace(self._context(replace(record, rows=rows)), files, read_at=read_at)
+        return rows
+
+    def _update(self, record: BuildRecord, read_at: int | None, count: int, done: Built) -> Built:
+        """Make the planned rows anew, and commit those that have changed."""
+        changes = Changes(self._table)
+        for read_stored, found in self._source.portions():
+            changes.add(read_stored(), self._as_stored(found), self._now)
+            if changes.new_bytes > _WRITTEN_AT_ONCE:
+                changes.files += self._stored.write(changes.take_new())
+        if changes.nothing:
+            return done
+        self._keep(changes.superseded())
+        new, changed, gone = changes.frames()
+        record = replace(record, rows=count + changes.added - gone.height)
+        self._stored.commit(self._context(record), new, changed, gone, read_at=read_at, files=changes.files)
+        return replace(done, rows=changes.added, changed=changed.height, removed=gone.height)
+
+    def _keep(self, replaced: pl.DataFrame) -> None:
+        """Commit replaced rows to the revisions; those that a build has kept before it was killed get a new end."""
+        if replaced.is_empty():
+            return
+        key, read_at = list(self._table.revisions.key), self._revisions.version()
+        stored = self._revisions.read(pl.col("known_from").is_in(replaced["known_from"].unique().implode()))
+        again = replaced.join(stored, on=key, how="semi")
+        self._revisions.commit(
+            CommitContext(by=self._holder), replaced.join(again, on=key, how="anti"), again, read_at=read_at
         )
 
-    def _computed(self, chunks: Sequence[Sequence[SymbolRequest]]) -> Iterator[pl.DataFrame]:
-        """Yield the rows of each chunk of securities."""
-        waiting: list[tuple[Sequence[SymbolRequest], pl.DataFrame]] = []
-
-        def read() -> Iterator[pl.DataFrame]:
-            for chunk in chunks:
-                bars = self._inputs.series_bars(chunk)
-                waiting.append((chunk, bars.select("symbol", "date", "source", "known_from")))
-                yield bars
-
-        for done, values in enumerate(self._engine.run(self._set, self._set.names, read()), 1):
-            requests, bars = waiting.pop(0)
-            self._on_progress(done, len(chunks))
-            yield self._as_stored(self._inputs.series_rows(requests, bars, values))
+    def _context(self, record: BuildRecord) -> CommitContext:
+        return CommitContext(by=self._holder, properties=record.properties)
 
     def _as_stored(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Return rows with the columns of the table, known from now on."""
@@ -128,7 +170,7 @@ class _Build:
             pl.col("date").dt.year().cast(pl.Int32).alias("year"), pl.lit(self._now, INSTANT).alias("known_from")
         ).select(list(self._table.schema))
 
-    def _written(self, parts: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    def _in_files(self, parts: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
         """Yield the parts in larger ones, so that files are few."""
         held: list[pl.DataFrame] = []
         for part in parts:
@@ -138,16 +180,6 @@ class _Build:
                 held.clear()
         if held:
             yield pl.concat(held)
-
-    def _record(self, symbols: Sequence[str] | None, since: datetime) -> BuildRecord:
-        return BuildRecord(
-            definition=self._set.hash,
-            kernels=kernel_versions(),
-            inputs=self._inputs.versions(SERIES_INPUTS),
-            since=since,
-            symbols=symbols,
-            orders=self._inputs.orders(),
-        )
 
 
 def kernel_versions() -> dict[str, str]:

@@ -10,7 +10,6 @@ if TYPE_CHECKING:  # planning, which opens no tables, starts without the library
     import polars as pl
 
     from quantx.core.table import Table
-    from quantx.lake.file_changes import AddedFile
 
 UNREAD = -1  # instead of a version: a commit's rows depend on no row of the table
 _APP = "quantx.curator"
@@ -145,16 +144,6 @@ class CuratedTable(StoredTable, Protocol):
         without a commit, if there is nothing to change or the round (or a later one) is already committed. All rows
         with a key of `changed` are replaced, also where a damaged table has two.
         """
-        ...
-
-    def write(self, rows: pl.DataFrame) -> list[AddedFile]:
-        """Write rows as data files and return them; a later commit makes them visible."""
-        ...
-
-    def commit_files(
-        self, context: CommitContext, files: Sequence[AddedFile], *, replace: bool = False, read_at: int | None = UNREAD
-    ) -> None:
-        """Add written files in one commit, in place of all files of the table with `replace`; raises as `commit`."""
         ...
 
     def seal(self, context: CommitContext) -> None:

@@ -82,15 +82,18 @@ class LakeTable(TableReader):
         gone: pl.DataFrame | None = None,
         *,
         read_at: int | None = UNREAD,
+        files: Sequence[AddedFile] = (),
     ) -> bool:
         """Add `new` rows, replace the rows with the keys of `changed`, and remove those of `gone`, in one commit.
+
+        `files` have further new rows, which `write` has written.
 
         Return False, without a commit, if there is nothing to change or the round is already committed. CommitConflict
         if the table has changed since the version `read_at`.
         """
         changed = self.table.empty() if changed is None else changed
         gone = self.table.empty() if gone is None else gone
-        if new.is_empty() and changed.is_empty() and gone.is_empty():
+        if new.is_empty() and changed.is_empty() and gone.is_empty() and not files:
             return False
         for frame in (new, changed, gone):
             self._check_schema(frame)
@@ -101,7 +104,7 @@ class LakeTable(TableReader):
                 return False
             rewritten, unknown = self._rewrite(delta, changed, gone)
             added = self._parts.write(pl.concat([new, unknown]))
-            span.set_attribute("version", self._commit(delta, [*added, *rewritten], context))
+            span.set_attribute("version", self._commit(delta, [*files, *added, *rewritten], context))
         return True
 
     def write(self, rows: pl.DataFrame) -> list[AddedFile]:
@@ -109,12 +112,10 @@ class LakeTable(TableReader):
         self._check_schema(rows)
         return self._parts.write(rows)
 
-    def commit_files(
-        self, context: CommitContext, files: Sequence[AddedFile], *, replace: bool = False, read_at: int | None = UNREAD
-    ) -> None:
-        """Add written files in one commit, in place of all files of the table with `replace`; raises as `commit`."""
+    def replace(self, context: CommitContext, files: Sequence[AddedFile], *, read_at: int | None = UNREAD) -> None:
+        """Put written files in the place of all files of the table, in one commit; raises as `commit`."""
         delta = self._at(read_at)
-        removed = [self._parts.remove(row) for row in self._files(delta).iter_rows(named=True)] if replace else []
+        removed = [self._parts.remove(row) for row in self._files(delta).iter_rows(named=True)]
         self._commit(delta, [*removed, *files], context)
 
     def seal(self, context: CommitContext) -> None:

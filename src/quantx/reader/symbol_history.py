@@ -133,6 +133,18 @@ class SecurityRows:
             parts.append(rows.filter(on_day | unnamed).with_columns(pl.lit(each.symbol).alias("symbol")))
         return pl.concat(parts)
 
+    def without_others(self, rows: pl.DataFrame, requests: Sequence[SymbolRequest], day: str) -> pl.DataFrame:
+        """Return rows under the symbol of their day, except those of days on which another security carried it."""
+        own = {each.instrument for each in requests if each.instrument is not None}
+        symbols = {n.symbol for instrument in own for n in self._history.symbols_of(instrument)}
+        others = [
+            (pl.col("symbol") == n.symbol) & _on(n, pl.col(day))
+            for symbol in symbols
+            for n in self._history.namings_of(symbol)
+            if n.instrument not in own
+        ]
+        return rows.filter(~pl.any_horizontal(others)) if others else rows
+
     def _symbols(self, request: SymbolRequest) -> list[str]:
         return [n.symbol for n in self._history.symbols_of(request.instrument)] if request.instrument else []
 

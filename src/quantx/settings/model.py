@@ -152,6 +152,11 @@ class Settings(Vendors, BaseSettings):
         True,
         description="inspect series, minutes, dividends, vendors and gaps after each run, and write the coverage page",
     )
+    features: list[str] = Field(
+        default_factory=list,
+        description="feature sets that are built after each run, as in [technical, alpha158]; `quantx features list`"
+        " shows the sets",
+    )
     studies: tuple[Path, ...] = Field(
         (),
         description="the YAML files of studies whose trained models predict each new session after a daily update"

@@ -68,7 +68,7 @@ def _pass(basis: Basis, lacking: tuple[str, ...], features: Sequence[Feature], b
         )
     rows = bars.with_row_index("row").filter(pl.col(name).is_not_null() for name in lacking) if lacking else bars
     values = _values(_adjusted(rows, basis), features)
-    traded = values.select(_as_traded(each, basis) for each in features)
+    traded = values.select(_as_traded(each).alias(each.name) for each in features)
     if not lacking:
         return traded
     placed = traded.with_columns(rows["row"])
@@ -104,14 +104,18 @@ def _output(feature: Feature, result: pl.Expr) -> pl.Expr:
     return result.struct.field(feature.output) if isinstance(feature.output, str) else feature.output(result)
 
 
-def _as_traded(feature: Feature, basis: Basis) -> pl.Expr:
+def forward_factor(feature: Feature) -> pl.Expr:
+    """Return by what a value in as-traded units is multiplied to be in the forward-adjusted units of its kernel."""
+    factor = _FACTOR[feature.basis]
+    if factor is None or feature.unit in ("ratio", "currency"):
+        return pl.lit(1.0)
+    return pl.col(factor) if feature.unit == "price" else 1 / pl.col("split_factor")
+
+
+def _as_traded(feature: Feature) -> pl.Expr:
     """Return a value in the as-traded units of its session."""
-    value, factor = pl.col(feature.name), _FACTOR[basis]
-    if factor is not None and feature.unit == "price":
-        value = value / pl.col(factor)
-    if factor is not None and feature.unit == "shares":
-        value = value * pl.col("split_factor")
-    return _finite(value).alias(feature.name)
+    value = pl.col(feature.name)
+    return _finite(value / forward_factor(feature) if feature.unit in ("price", "shares") else value)
 
 
 def _finite(value: pl.Expr) -> pl.Expr:
@@ -122,3 +126,14 @@ def _finite(value: pl.Expr) -> pl.Expr:
 
 def _present(bars: pl.DataFrame, names: Iterable[str]) -> list[str]:
     return [name for name in names if name in bars.columns]
+
+
+def compute_rows(features: Sequence[Feature], rows: pl.DataFrame) -> pl.DataFrame:
+    """Return symbol, date and a column per feature of kinds whose kernels take whole rows, in the order of the rows.
+
+    `rows` have symbol, date and the features' inputs, as quantx.core.features.fundamental and .cross_section say: of
+    one universe for a cross-section.
+    """
+    inputs = {name for each in features for name in each.inputs if name in rows.columns and rows[name].dtype.is_float()}
+    clean = rows.with_columns(_finite(pl.col(name)).alias(name) for name in inputs)
+    return clean.select(*_index(rows), *(_finite(each.kernel()).alias(each.name) for each in features))

@@ -37,6 +37,8 @@ class RowMemory:
     """The memory of a feature whose value depends on the last rows alone, to a relative difference of 1e-9."""
 
     count: int  # rows before the first one that is wanted; 0: a function of its own row
+    moves: int = 0  # how many of them need a close other than the row's before: ratios of Wilder's means keep their
+    # value, and forget nothing, while the price stands still
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class CarriedMemory:
     The difference to the whole series is multiplied by `decay` with each row: 1 for a sum, 1 − 2/(n + 1) for an EMA.
     """
 
-    rows: int = 1  # rows before the first one that is wanted, the one of the stored value among them
+    count: int = 1  # rows before the first one that is wanted, the one of the stored value among them
     decay: float = 1.0
 
 
@@ -68,6 +70,7 @@ class Feature:
     basis: Basis = "total"
     unit: Unit = "ratio"
     kind: Kind = "series"
+    horizon: int = 0  # of a label: rows after its own that it uses
     version: int = 1  # raised with each change of the kernel
 
     @property

@@ -21,6 +21,8 @@ class BuildRecord:
     kernels: Mapping[str, str]  # versions of the libraries that compute
     inputs: Mapping[str, int | None]  # versions of the tables; None: there was no such table
     since: datetime  # first build with this definition; the rows can't show what was known before
+    at: datetime  # of the last commit
+    rows: int = 0  # of the table; another number shows that a file was lost
     symbols: Sequence[str] | None = None  # the built ones; None: every series of the lake
     universes: Sequence[str] = ()  # of a cross-section
     orders: Mapping[str, Sequence[str]] | None = None  # the preferred vendors by market
@@ -28,7 +30,7 @@ class BuildRecord:
     @property
     def properties(self) -> dict[str, str]:
         """Return the record as a property of the table."""
-        document = {**asdict(self), "since": self.since.isoformat()}
+        document = {**asdict(self), "since": self.since.isoformat(), "at": self.at.isoformat()}
         return {PROPERTY: json.dumps(document, separators=(",", ":"), sort_keys=True)}
 
     @staticmethod
@@ -36,6 +38,7 @@ class BuildRecord:
         """Return the record among a table's properties; None where there is none that can be read."""
         try:
             document = json.loads(properties[PROPERTY])
-            return BuildRecord(**{**document, "since": datetime.fromisoformat(document["since"])})
+            moments = {name: datetime.fromisoformat(document[name]) for name in ("since", "at")}
+            return BuildRecord(**{**document, **moments})
         except (KeyError, TypeError, ValueError):
             return None

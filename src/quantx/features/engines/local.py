@@ -10,9 +10,11 @@ from functools import partial
 import polars as pl
 
 from quantx.core.features.compute import compute
-from quantx.core.features.feature import FeatureSet
+from quantx.core.features.feature import Feature, FeatureSet
+from quantx.core.features.tail import compute_tail
 
 _THREADS = 2
+_FEW = 100  # symbols that one thread computes
 _AHEAD = 1  # chunks that are read while others are computed
 
 
@@ -34,3 +36,15 @@ class LocalEngine:
                     yield running.popleft().result()
             while running:
                 yield running.popleft().result()
+
+
+def local_tails(features: Sequence[Feature], bars: pl.DataFrame, stored: pl.DataFrame) -> pl.DataFrame:
+    """Return the newest rows of features in threads; see `quantx.core.features.tail.compute_tail`."""
+    symbols = bars["symbol"].unique().sort()
+    if symbols.len() < _FEW:
+        return compute_tail(features, bars, stored)
+    middle = symbols[symbols.len() // 2]
+    halves = [pl.col("symbol") < middle, pl.col("symbol") >= middle]
+    with ThreadPoolExecutor(_THREADS, thread_name_prefix="quantx-features") as pool:
+        parts = pool.map(lambda half: compute_tail(features, bars.filter(half), stored.filter(half)), halves)
+        return pl.concat(parts)

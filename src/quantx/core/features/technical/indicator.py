@@ -5,7 +5,9 @@ from __future__ import annotations
 from quantx.core.features.feature import Basis, CarriedMemory, Feature, Memory, Output, RowMemory, Unit
 from quantx.core.features.kernels import Rolling, Talib
 
-RECURSIVE = RowMemory(400)  # Wilder's means of 14 rows, EMAs up to 26 rows: the start weighs less than 1e-9 after 400
+# After 400 rows the start of Wilder's means of 14 rows, and of EMAs up to 26 rows, weighs less than 1e-9.
+RECURSIVE = RowMemory(400)
+WILDER = RowMemory(400, moves=340)
 
 
 def indicator(
@@ -36,4 +38,4 @@ def indicator(
 
 def carried_ema(rows: int) -> CarriedMemory:
     """Return the memory of an exponential mean of `rows` rows (α = 2 / (rows + 1))."""
-    return CarriedMemory(rows=1, decay=1 - 2 / (rows + 1))
+    return CarriedMemory(count=rows, decay=1 - 2 / (rows + 1))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from quantx.core.features.feature import RowMemory
 from quantx.core.features.kernels import talib
-from quantx.core.features.technical.indicator import RECURSIVE, indicator
+from quantx.core.features.technical.indicator import WILDER, indicator
 
 _BARS = ("high", "low", "close")
 _STOCHASTIC = talib("stoch", *_BARS, fastk_period=14, slowk_period=3, slowk_matype=0, slowd_period=3, slowd_matype=0)
@@ -15,34 +15,28 @@ MOMENTUM = (
         "rsi_14",
         talib("rsi", "close", timeperiod=14),
         "100 · mean gain / (mean gain + mean loss), Wilder's means of 14 rows; 0 where no close changes",
-        memory=RECURSIVE,
-    ),
-    indicator(
-        "rsi_2",
-        talib("rsi", "close", timeperiod=2),
-        "as rsi_14, over 2 rows",
-        memory=RECURSIVE,
+        memory=WILDER,
     ),
     indicator(
         "stochastic_k",
         _STOCHASTIC,
         "mean of 3 rows of 100 · (close − lowest low of 14) / (highest high of 14 − lowest low of 14)",
-        memory=RowMemory(60),
+        memory=RowMemory(17),
         output="slowk",
     ),
-    indicator("stochastic_d", _STOCHASTIC, "mean of 3 rows of stochastic_k", memory=RowMemory(60), output="slowd"),
+    indicator("stochastic_d", _STOCHASTIC, "mean of 3 rows of stochastic_k", memory=RowMemory(17), output="slowd"),
     indicator(
         "stochastic_rsi_k",
         _STOCHASTIC_RSI,
         "100 · (rsi_14 − its lowest of 14 rows) / (its highest − its lowest)",
-        memory=RECURSIVE,
+        memory=WILDER,
         output="fastk",
     ),
     indicator(
         "stochastic_rsi_d",
         _STOCHASTIC_RSI,
         "mean of 3 rows of stochastic_rsi_k",
-        memory=RECURSIVE,
+        memory=WILDER,
         output="fastd",
     ),
     indicator(
@@ -61,7 +55,7 @@ MOMENTUM = (
         "mfi_14",
         talib("mfi", *_BARS, "volume", timeperiod=14),
         "100 · positive money flow / money flow of 14 rows",
-        memory=RowMemory(60),
+        memory=RowMemory(14),
     ),
     indicator(
         "roc_10",
@@ -77,16 +71,10 @@ MOMENTUM = (
         unit="price",
     ),
     indicator(
-        "cmo_14",
-        talib("cmo", "close", timeperiod=14),
-        "100 · (mean gain − mean loss) / (mean gain + mean loss), Wilder's means of 14 rows",
-        memory=RECURSIVE,
-    ),
-    indicator(
         "ultimate_oscillator",
         talib("ultosc", *_BARS, timeperiod1=7, timeperiod2=14, timeperiod3=28),
         "100 · (4 · a7 + 2 · a14 + a28) / 7, a = Σ buying pressure / Σ true range",
-        memory=RowMemory(60),
+        memory=RowMemory(28),
     ),
     indicator(
         "balance_of_power",

@@ -6,7 +6,7 @@ import polars as pl
 
 from quantx.core.features.feature import Feature, Output, RowMemory
 from quantx.core.features.kernels import talib
-from quantx.core.features.technical.indicator import RECURSIVE, carried_ema, indicator
+from quantx.core.features.technical.indicator import RECURSIVE, WILDER, carried_ema, indicator
 
 _BARS = ("high", "low", "close")
 _MACD = talib("macd", "close", fastperiod=12, slowperiod=26, signalperiod=9)
@@ -40,8 +40,8 @@ def _macd(name: str, output: Output, formula: str) -> Feature:
 
 
 TREND = (
-    *(_sma(rows) for rows in (5, 10, 20, 50, 100, 200)),
-    *(_ema(rows) for rows in (5, 10, 12, 20, 26, 50, 100, 200)),
+    *(_sma(rows) for rows in (10, 20, 50, 100, 200)),
+    *(_ema(rows) for rows in (12, 20, 26, 50, 100, 200)),
     *(_distance(rows) for rows in (20, 50, 200)),
     indicator(
         "dema_20",
@@ -61,10 +61,10 @@ TREND = (
         "kama_10",
         talib("kama", "close", timeperiod=10),
         "Kaufman's adaptive mean: α from 2/31 to 2/3 by the efficiency of 10 rows, squared",
-        memory=RowMemory(5000),
+        memory=RECURSIVE,
         unit="price",
     ),
-    _macd("macd", "macd", "ema_12 − ema_26 of the close"),
+    _macd("macd", "macd", "exponential mean of 12 closes − that of 26, both from row 26: means of the closes up to it"),
     _macd("macd_signal", "macdsignal", "exponential mean of macd, 9 rows"),
     _macd("macd_histogram", "macdhist", "macd − macd_signal"),
     indicator(
@@ -83,19 +83,19 @@ TREND = (
         "adx_14",
         talib("adx", *_BARS, timeperiod=14),
         "Wilder's mean of 100 · |+DI − −DI| / (+DI + −DI), 14 rows",
-        memory=RowMemory(600),
+        memory=WILDER,
     ),
     indicator(
         "plus_di_14",
         talib("plus_di", *_BARS, timeperiod=14),
         "100 · Wilder's sum of upward moves / of true ranges",
-        memory=RECURSIVE,
+        memory=WILDER,
     ),
     indicator(
         "minus_di_14",
         talib("minus_di", *_BARS, timeperiod=14),
         "100 · Wilder's sum of downward moves / of true ranges",
-        memory=RECURSIVE,
+        memory=WILDER,
     ),
     indicator(
         "aroon_up_25",

@@ -24,9 +24,7 @@ def _width(bands: pl.Expr) -> pl.Expr:
 
 def _volatility(rows: int) -> Feature:
     formula = f"standard deviation of {rows} log returns, dividends included"
-    return indicator(
-        f"volatility_{rows}", Rolling(log_return_std, ("close",), rows), formula, memory=RowMemory(rows + 60)
-    )
+    return indicator(f"volatility_{rows}", Rolling(log_return_std, ("close",), rows), formula, memory=RowMemory(rows))
 
 
 VOLATILITY = (
@@ -49,7 +47,7 @@ VOLATILITY = (
         "bollinger_upper",
         _BANDS,
         "sma_20 + 2 · standard deviation (of the population) of 20 closes",
-        memory=RowMemory(60),
+        memory=RowMemory(19),
         output="upperband",
         unit="price",
     ),
@@ -57,7 +55,7 @@ VOLATILITY = (
         "bollinger_lower",
         _BANDS,
         "sma_20 − 2 · standard deviation (of the population) of 20 closes",
-        memory=RowMemory(60),
+        memory=RowMemory(19),
         output="lowerband",
         unit="price",
     ),
@@ -65,11 +63,11 @@ VOLATILITY = (
         "bollinger_b",
         _BANDS,
         "(close − bollinger_lower) / (bollinger_upper − bollinger_lower)",
-        memory=RowMemory(60),
+        memory=RowMemory(19),
         output=_percent_b,
     ),
     indicator(
-        "bollinger_width", _BANDS, "(bollinger_upper − bollinger_lower) / sma_20", memory=RowMemory(60), output=_width
+        "bollinger_width", _BANDS, "(bollinger_upper − bollinger_lower) / sma_20", memory=RowMemory(19), output=_width
     ),
     *(_volatility(rows) for rows in (21, 63, 252)),
     indicator(
@@ -77,13 +75,13 @@ VOLATILITY = (
         Rolling(parkinson, ("high", "low"), 21),
         "√(mean of ln(high / low)² of 21 rows / (4 ln 2))",
         source="M. Parkinson, The extreme value method for estimating the variance of the rate of return, 1980",
-        memory=RowMemory(80),
+        memory=RowMemory(20),
     ),
     indicator(
         "garman_klass_21",
         Rolling(garman_klass, ("open", *_BARS), 21),
         "√(mean of ½ ln(high / low)² − (2 ln 2 − 1) ln(close / open)² of 21 rows)",
         source="M. Garman, M. Klass, On the estimation of security price volatilities from historical data, 1980",
-        memory=RowMemory(80),
+        memory=RowMemory(20),
     ),
 )
