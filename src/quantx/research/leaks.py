@@ -120,7 +120,8 @@ def future_cut_off(study: Study, dataset: Dataset, recompute: Recompute | None) 
         again = recompute(day).filter(pl.col("date") == day)
         known = dataset.features
         rows = dataset.table.filter(pl.col("date") == day).select("symbol", *known)
-        both = rows.join(again.select("symbol", *known), on="symbol", how="left", suffix="__again")
+        # A member that was renamed later has its former symbol there, and is not compared.
+        both = rows.join(again.select("symbol", *known), on="symbol", how="inner", suffix="__again")
         compared += both.height * len(known)
         changed |= {column for column in known if _differs(both[column], both[f"{column}__again"])}
     if changed:
