@@ -14,12 +14,12 @@ from quantx.core.features.feature import FeatureSet
 from quantx.core.features.record import BuildRecord
 from quantx.core.features.tables import table_of
 from quantx.core.table import INSTANT, Table
-from quantx.features.changes import Changes
+from quantx.features.changes import TableChanges
 from quantx.features.engines import Engine
 from quantx.features.inputs import BuildInputs
-from quantx.features.securities import SecurityRows
+from quantx.features.securities import RowsBySecurity
 from quantx.features.sources import RowSource
-from quantx.features.universes import UniverseRows
+from quantx.features.universes import RowsByUniverse
 from quantx.lake.file_changes import AddedFile
 from quantx.lake.protocol import CommitContext
 from quantx.lake.table import LakeTable
@@ -47,6 +47,11 @@ class Built:
     symbols: int = 0  # that were computed
     whole: bool = False  # every row was made anew
 
+    @property
+    def nothing(self) -> bool:
+        """Return whether no row has changed."""
+        return not (self.rows or self.changed or self.removed)
+
 
 def build(
     platform: Platform,
@@ -72,10 +77,10 @@ def build(
         with inputs.one_state():
             source: RowSource
             if kind_of(feature_set.features) == "cross_section":
-                source = UniverseRows(inputs, feature_set, universe, on_progress)
+                source = RowsByUniverse(inputs, feature_set, universe, on_progress)
             else:
                 names = inputs.named(symbols) if universe is None else inputs.members(universe)
-                source = SecurityRows(inputs, feature_set, engine, names, on_progress)
+                source = RowsBySecurity(inputs, feature_set, engine, names, on_progress)
             return _Build(platform, feature_set, holder, source).run(inputs, since)
 
     return committing(lambda: take_role(platform.location, platform.tables, platform.state, "features"), work)
@@ -122,7 +127,11 @@ class _Build:
             return done
         if usable is None:
             return replace(done, rows=self._replace(record, read_at), whole=True)
-        return self._update(record, read_at, inputs.row_count(self._table), done)
+        count = inputs.row_count(self._table)
+        done = self._update(record, read_at, count, done)
+        if done.nothing and usable.rows != count:  # nothing was lost
+            self._stored.annotate(self._context(replace(record, rows=count)), read_at=read_at)
+        return done
 
     def _replace(self, record: BuildRecord, read_at: int | None) -> int:
         """Make every row anew; rows of other definitions go away with their revisions. Return the number of rows."""
@@ -137,7 +146,7 @@ class _Build:
 
     def _update(self, record: BuildRecord, read_at: int | None, count: int, done: Built) -> Built:
         """Make the planned rows anew, and commit those that have changed."""
-        changes = Changes(self._table)
+        changes = TableChanges(self._table)
         for read_stored, found in self._source.portions():
             changes.add(read_stored(), self._as_stored(found), self._now)
             if changes.new_bytes > _WRITTEN_AT_ONCE:

@@ -27,7 +27,7 @@ from quantx.reader.feature_values import kind_of
 _Portion = tuple[Sequence[Stale], pl.DataFrame]  # securities, and their rows from the first stale day of each on
 
 
-class SecurityRows:
+class RowsBySecurity:
     """The rows of a set by security. `symbols`: those to add to the table; None: every series."""
 
     def __init__(

@@ -18,7 +18,7 @@ from quantx.features.sources import OnProgress, Read
 from quantx.reader.feature_changes import EVERYTHING
 
 
-class UniverseRows:
+class RowsByUniverse:
     """The rows of a set by universe. `universe`: the one to add to the table; None: all that the lake has."""
 
     def __init__(
