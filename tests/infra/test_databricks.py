@@ -171,7 +171,7 @@ def test_gold_follows_new_rows_events_and_corrections(tmp_path: Path) -> None:
     site.commit(ACTIONS, action("S2", days[30], "split", 1.0))  # the tables exist, an event without an effect
     site.commit(BARS_1D, BARS_1D.empty(), site.bars("S0")[:1])
     revised = site.bars("S0")[:1].with_columns(known_to=pl.col("known_from"))
-    site.platform.tables["bars_1d_revisions"].commit(_no_context(), revised.select(list(BARS_1D.revisions.schema)))
+    site.platform.tables["bars_1d_revisions"].commit(CommitContext(), revised.select(list(BARS_1D.revisions.schema)))
     (tmp_path / "run.py").write_text(SCRIPT)
 
     def run(what: str) -> list[str]:
