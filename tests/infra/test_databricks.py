@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from quantx.core.tables import ACTIONS, BARS_1D
+from quantx.lake.protocol import CommitContext
 
 from ..features.sail import HOME
 from ..features.site import DAYS, FeatureSite, action, bars_of

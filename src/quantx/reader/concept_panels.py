@@ -10,6 +10,7 @@ import polars as pl
 
 from quantx.core.fact_tables import FUNDAMENTALS
 from quantx.core.fundamentals.newest import newest_values, values_by_day
+from quantx.core.fundamentals.ratio_fields import RATIOS
 from quantx.core.symbols import US, venue_of
 from quantx.core.table import INSTANT
 from quantx.errors import ConfigError
@@ -17,7 +18,6 @@ from quantx.reader.arguments import BAR_COLUMNS, did_you_mean
 from quantx.reader.filers import FilerRequest
 from quantx.reader.fundamentals import PERIODS, FundamentalQueries
 from quantx.reader.point_in_time import PointInTime
-from quantx.reader.ratio_fields import RATIOS
 from quantx.reader.selection import Selection
 
 _PRICES = frozenset({*BAR_COLUMNS, "currency", "raw", "regular"})

@@ -110,10 +110,12 @@ def earliest(found: Mapping[str, date], more: Mapping[str, date]) -> dict[str, d
 
 
 def _first_memberships(rows: pl.DataFrame) -> dict[str, date]:
-    """Return the first day on which changed intervals of membership differ, by symbol."""
+    """Return the first day on which changed intervals of membership differ, as in universe:us_sp500."""
     found: dict[str, date] = {}
-    for (symbol, begin), part in rows.select(_MEMBERS[1:]).partition_by("symbol", "member_from", as_dict=True).items():
+    intervals = rows.partition_by("universe", "symbol", "member_from", as_dict=True)
+    for (universe, _, begin), part in intervals.items():
         ends = [end for end in part["member_to"] if end is not None]
         day = min(ends) + timedelta(days=1) if part.height > 1 and ends else begin or EVERYTHING
-        found[str(symbol)] = min(day, found.get(str(symbol), date.max))
+        name = f"universe:{universe}"
+        found[name] = min(day, found.get(name, date.max))
     return found

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from quantx.core.fundamentals.ratio_fields import RATIOS, needs_prices
 from quantx.errors import ConfigError
 from quantx.reader.arguments import On, Symbols, to_date, to_vendor
 from quantx.reader.bar_request import BarRequest
 from quantx.reader.concept_panels import ConceptField, ConceptPanelRequest
 from quantx.reader.filers import FilerRequest, Filers
 from quantx.reader.point_in_time import PointInTime
-from quantx.reader.ratio_fields import RATIOS, needs_prices
 from quantx.reader.session_times import SessionTimes
 from quantx.reader.universes import Members
 

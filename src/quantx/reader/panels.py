@@ -7,6 +7,7 @@ from functools import partial
 
 import polars as pl
 
+from quantx.core.fundamentals.ratio_fields import RATIOS
 from quantx.core.prices import Adjust
 from quantx.errors import ConfigError
 from quantx.reader.arguments import Day, On, to_date, to_texts
@@ -15,7 +16,6 @@ from quantx.reader.concept_panels import ConceptPanelRequest, masked
 from quantx.reader.filers import Filers
 from quantx.reader.panel_request import PanelRequest
 from quantx.reader.point_in_time import PointInTime
-from quantx.reader.ratio_fields import RATIOS
 from quantx.reader.ratio_panels import RatioPanels
 from quantx.reader.reshape import wide
 from quantx.reader.stored import one_state
@@ -58,7 +58,7 @@ class PanelQueries(RatioPanels, UniverseQueries):
         quarter): on each session the newest period's last value that was public before the session's close. A panel of
         concepts alone has a row per session of the exchanges, and no look-ahead; `source` then means a source of
         filings. Ratios are fields, too, as in "book_to_market": of values and prices that were public then, with
-        as-traded prices and the shares of the same day; quantx.reader.ratio_fields lists them.
+        as-traded prices and the shares of the same day; quantx.core.fundamentals.ratio_fields lists them.
 
         Warns with IncompleteData of symbols without bars or fundamentals.
         """

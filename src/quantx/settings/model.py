@@ -152,6 +152,11 @@ class Settings(Vendors, BaseSettings):
         True,
         description="inspect series, minutes, dividends, vendors and gaps after each run, and write the coverage page",
     )
+    features: list[str] = Field(
+        default_factory=list,
+        description="feature sets that are built after each run, as in [technical, alpha158]; `quantx features list`"
+        " shows the sets",
+    )
     sql_views: Path | None = Field(
         None,
         description="a DuckDB file of views of the lake, for other tools, which each run refreshes; `quantx db init`"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
@@ -9,6 +11,7 @@ from tests.core.features.bars import constant, invented, recorded
 from tests.market_data import either
 
 from quantx.core.features.compute import compute
+from quantx.core.features.feature import Feature
 from quantx.core.features.sets import SETS
 from quantx.core.features.tail import carried_names, compute_tail, rows_before, short_tails
 
@@ -22,23 +25,25 @@ def cut(bars: pl.DataFrame, new: int, before: int) -> tuple[pl.DataFrame, pl.Dat
     return bars.group_by("symbol", maintain_order=True).tail(new + before), last
 
 
-def of_tail(bars: pl.DataFrame, new: int, before: int) -> tuple[pl.DataFrame, pl.DataFrame, list[str]]:
+def of_tail(
+    bars: pl.DataFrame, new: int, before: int, features: Sequence[Feature] = TECHNICAL
+) -> tuple[pl.DataFrame, pl.DataFrame, list[str]]:
     """Return features of the newest rows from a tail and from the whole series, and the symbols with a short tail."""
-    whole = compute(TECHNICAL, bars)
+    whole = compute(features, bars)
     tail, last = cut(bars, new, before)
-    stored = last.join(whole, on=("symbol", "date")).select("symbol", "date", *carried_names(TECHNICAL))
-    short = short_tails(TECHNICAL, tail, stored)
+    stored = last.join(whole, on=("symbol", "date")).select("symbol", "date", *carried_names(features))
+    short = short_tails(features, tail, stored)
     return (
-        compute_tail(TECHNICAL, tail, stored).sort("symbol", "date"),
+        compute_tail(features, tail, stored).sort("symbol", "date"),
         whole.group_by("symbol", maintain_order=True).tail(new).sort("symbol", "date"),
         short,
     )
 
 
-@pytest.mark.parametrize("new", [1, 7, 300])
-def test_a_tail_of_the_declared_memory_equals_the_whole_series(new):
-    bars = pl.concat(recorded(symbol) for symbol in SYMBOLS)
-    found, right, short = of_tail(bars, new, rows_before(TECHNICAL))
+@pytest.mark.parametrize(("name", "new"), [("technical", 1), ("technical", 300), ("alpha158", 7)])
+def test_a_tail_of_the_declared_memory_equals_the_whole_series(name, new):
+    features, bars = SETS[name].features, pl.concat(recorded(symbol).tail(1500) for symbol in SYMBOLS)
+    found, right, short = of_tail(bars, new, rows_before(features), features)
     assert short == []
     assert_frame_equal(found, right, rel_tol=1e-9, abs_tol=1e-9)
 

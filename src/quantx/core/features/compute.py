@@ -126,3 +126,14 @@ def _finite(value: pl.Expr) -> pl.Expr:
 
 def _present(bars: pl.DataFrame, names: Iterable[str]) -> list[str]:
     return [name for name in names if name in bars.columns]
+
+
+def compute_rows(features: Sequence[Feature], rows: pl.DataFrame) -> pl.DataFrame:
+    """Return symbol, date and a column per feature of kinds whose kernels take whole rows, in the order of the rows.
+
+    `rows` have symbol, date and the features' inputs, as quantx.core.features.fundamental and .cross_section say: of
+    one universe for a cross-section.
+    """
+    inputs = {name for each in features for name in each.inputs if name in rows.columns and rows[name].dtype.is_float()}
+    clean = rows.with_columns(_finite(pl.col(name)).alias(name) for name in inputs)
+    return clean.select(*_index(rows), *(_finite(each.kernel()).alias(each.name) for each in features))

@@ -70,6 +70,7 @@ class Feature:
     basis: Basis = "total"
     unit: Unit = "ratio"
     kind: Kind = "series"
+    horizon: int = 0  # of a label: rows after its own that it uses
     version: int = 1  # raised with each change of the kernel
 
     @property

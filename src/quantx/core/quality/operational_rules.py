@@ -20,6 +20,7 @@ UNIVERSE_CONTRADICTIONS = "universe_contradictions"
 DAMAGED_OBJECT = "damaged_object"
 DOUBLED_KEYS = "doubled_keys"
 PREDECESSOR_UNKNOWN = "predecessor_unknown"
+FEATURES_FAILED = "features_failed"
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,14 @@ DRIFT_RULES: Mapping[Literal["added", "missing", "retyped"], OperationalRule] = 
 
 OPERATIONAL_RULES = (
     *DRIFT_RULES.values(),
+    OperationalRule(
+        FEATURES_FAILED,
+        "error",
+        "feature set",
+        meaning="a feature set that follows the data by itself could not be built",
+        why="stored features end before the newest bars; queries compute the newer rows, which takes longer",
+        reference="the build after a run",
+    ),
     OperationalRule(
         EVENTS_MISSING,
         "error",
