@@ -107,7 +107,7 @@ def _build_one(platform: Any, feature_set: FeatureSet, engine: Any, wanted: dict
 def _text(done: Built) -> str:
     if done.whole:
         return f"{done.feature_set}: {counted(done.rows, 'row')} of {counted(done.symbols, 'symbol')} built"
-    if not done.rows and not done.changed and not done.removed:
+    if done.nothing:
         return f"{done.feature_set}: up to date"
     return (
         f"{done.feature_set}: {counted(done.rows, 'new row')}, {done.changed:,} changed, {done.removed:,} removed;"

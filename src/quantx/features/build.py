@@ -49,6 +49,11 @@ class Built:
     symbols: int = 0  # that were computed
     whole: bool = False  # every row was made anew
 
+    @property
+    def nothing(self) -> bool:
+        """Return whether no row has changed."""
+        return not (self.rows or self.changed or self.removed)
+
 
 def build(
     platform: Platform,
@@ -134,7 +139,11 @@ class _Build:
             return done
         if usable is None:
             return replace(done, rows=self._replace(record, read_at), whole=True)
-        return self._update(record, read_at, inputs.row_count(self._table), done)
+        count = inputs.row_count(self._table)
+        done = self._update(record, read_at, count, done)
+        if done.nothing and usable.rows != count:  # nothing was lost
+            self._stored.annotate(self._context(replace(record, rows=count)), read_at=read_at)
+        return done
 
     def _replace(self, record: BuildRecord, read_at: int | None) -> int:
         """Make every row anew; rows of other definitions go away with their revisions. Return the number of rows."""

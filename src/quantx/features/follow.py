@@ -20,14 +20,19 @@ _NEXT = "`quantx features build --set {}` shows the reason again, and the next r
 
 
 def follow(platform: Platform, *, stopping: Callable[[], bool] = lambda: False) -> list[str]:
-    """Build the enabled sets whose inputs have changed; return the names of those that failed.
+    """Build the enabled sets whose inputs have changed; return the names of those that failed, as `build_sets`."""
+    return build_sets(platform, platform.settings.features, stopping=stopping)
+
+
+def build_sets(platform: Platform, names: Sequence[str], *, stopping: Callable[[], bool] = lambda: False) -> list[str]:
+    """Build the sets of these names whose inputs have changed; return the names of those that failed.
 
     A failure is a finding about the set. No build starts once `stopping` returns true; a set that another process
     builds is left to it.
     """
     failed: dict[str, str] = {}
     done: list[str] = []
-    for name in _in_order(platform.settings.features):
+    for name in _in_order(names):
         if stopping():
             break
         done.append(name)
