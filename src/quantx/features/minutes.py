@@ -13,8 +13,7 @@ from functools import partial
 
 import polars as pl
 
-from quantx.core.features.compute import compute
-from quantx.core.features.feature import FeatureSet
+from quantx.core.features.feature import Feature, FeatureSet
 from quantx.core.features.record import BuildRecord
 from quantx.core.features.tables import table_of
 from quantx.core.table import Table
@@ -22,15 +21,12 @@ from quantx.core.tables import BARS_1M, SYMBOL_HISTORY, TABLES
 from quantx.features.inputs import BuildInputs
 from quantx.features.sources import Chunk, OnProgress, Read, joined_scope
 from quantx.lake.changed_rows import changed_rows
-from quantx.reader.bar_request import BarRequest
 from quantx.reader.feature_changes import inputs_of
-from quantx.reader.feature_inputs import COLUMNS
 from quantx.reader.selection import Selection
 from quantx.reader.symbol_history import SymbolRequest
 from quantx.settings import MARKETS
 
 _SYMBOLS = 48  # of a chunk: with a month of New York's minutes 400,000 bars
-_END = timedelta(minutes=1)  # a bar is public with the end of its minute
 
 StaleMonths = Mapping[int, frozenset[str]]  # stored symbols by month, as in 202406
 
@@ -83,18 +79,11 @@ class MinuteInputs(BuildInputs):
                 found += [(layer[at : at + _SYMBOLS], *days_of(month)) for at in range(0, len(layer), _SYMBOLS)]
         return found
 
-    def minute_bars(self, requests: Sequence[SymbolRequest], first: date | None, last: date | None) -> pl.DataFrame:
-        """Return the minutes of regular sessions as traded, by requested symbol, sorted; their factors are 1."""
-        columns = (*COLUMNS[:2], "time", *COLUMNS[2:])
-        request = BarRequest.parse([each.symbol for each in requests], first, last, timeframe="1m", columns=columns)
-        one = pl.lit(1.0)
-        rows = self._traded_of(request, requests).select(columns)
-        return rows.with_columns(one.alias("split_factor"), one.alias("total_factor"))
-
-    def minute_rows(self, requests: Sequence[SymbolRequest], bars: pl.DataFrame, values: pl.DataFrame) -> pl.DataFrame:
-        """Return values as rows of a table, under the symbol of their day."""
-        rows = values.with_columns(bars["source"], (pl.col("time") + _END).alias("public_at"))
-        return self._securities().of_day(rows.with_columns(bars["known_from"]), requests, "date")
+    def minute_rows(
+        self, features: Sequence[Feature], requests: Sequence[SymbolRequest], first: date | None, last: date | None
+    ) -> pl.DataFrame:
+        """Return rows of a table, under the symbol of their day."""
+        return self.of_day(self._minute_rows(features, requests, first, last), requests)
 
     def stored_minutes(
         self, table: Table, requests: Sequence[SymbolRequest], first: date | None, last: date | None
@@ -146,8 +135,7 @@ class RowsByMonth:
 
     def chunk_rows(self, chunk: Chunk) -> pl.DataFrame:
         """Return the rows of some securities in a month; see RowSource."""
-        bars = self._inputs.minute_bars(*chunk)
-        return self._inputs.minute_rows(chunk.requests, bars, compute(self._set.features, bars))
+        return self._inputs.minute_rows(self._set.features, *chunk)
 
 
 def days_of(month: int) -> tuple[date, date]:
