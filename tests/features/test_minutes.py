@@ -101,7 +101,7 @@ def test_a_query_computes_the_minutes_of_its_sessions(site: FeatureSite) -> None
     rows = stored(site).filter((pl.col("symbol") == "AAA") & pl.col("date").is_between(DAYS[1], DAYS[2]))
     assert shown.drop("known_from").equals(rows.select(shown.drop("known_from").columns))
     until = datetime(2024, 5, 31, 14, 0, tzinfo=UTC)
-    known = site.lake().features(["minute.rsi_14"], "AAA", start=DAYS[1], public_by=until, timeframe="1m")
+    known = site.lake().features("rsi_14", "AAA", start=DAYS[1], public_by=until, timeframe="1m")
     assert known.columns == ["symbol", "date", "time", "rsi_14", "public_at", "known_from"]
     assert known["public_at"].max() == until
     assert known["rsi_14"].equals(shown.filter(pl.col("public_at") <= until)["rsi_14"])

@@ -41,7 +41,8 @@ class StudyFeatures:
 def chosen_features(names: Sequence[str]) -> StudyFeatures:
     """Return the features that names of sets and of features mean; ConfigError for unknown ones and for labels."""
     found: dict[str, Feature] = {}
-    every = {f"{one.name}.{each.name}": each for one in SETS.values() for each in one.features}
+    daily = [one for one in SETS.values() if one.timeframe == "1d"]
+    every = {f"{one.name}.{each.name}": each for one in daily for each in one.features}
     for name in names:
         if name in SETS:
             matches = {f"{name}.{each.name}": each for each in SETS[name].features}
