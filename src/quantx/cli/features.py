@@ -68,7 +68,8 @@ def build(
     from quantx.features.engines import engine_of
     from quantx.pipeline.runtime.platform import open_platform
 
-    chosen, runner = _known_sets(sets), engine_of(engine)
+    settings = settings_for(use_local)
+    chosen, runner = _known_sets(sets), engine_of(engine, settings)
     if symbols is not None and universe is not None:
         raise ConfigError("--symbols and --universe exclude each other; give one")
     wanted = {
@@ -77,7 +78,7 @@ def build(
         "since": None if since is None else parse_day(since, "--since"),
     }
     results: list[Built] = []
-    with open_platform(settings_for(use_local)) as platform:
+    with open_platform(settings) as platform:
         for each in chosen:
             built = _build_one(platform, each, runner, wanted)
             if built is None:

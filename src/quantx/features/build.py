@@ -13,11 +13,13 @@ import structlog
 from quantx.core.features.feature import FeatureSet
 from quantx.core.features.record import BuildRecord
 from quantx.core.features.tables import table_of
-from quantx.core.table import INSTANT, Table
+from quantx.core.table import Table
 from quantx.features.changes import TableChanges
-from quantx.features.engines import Engine
+from quantx.features.chunks import as_stored, rows_apart
+from quantx.features.cluster import Cluster
+from quantx.features.engines import ClusterEngine, Engine
 from quantx.features.inputs import BuildInputs
-from quantx.features.securities import RowsBySecurity
+from quantx.features.minutes import MinuteInputs
 from quantx.features.sources import RowSource
 from quantx.features.universes import RowsByUniverse
 from quantx.lake.file_changes import AddedFile
@@ -73,15 +75,18 @@ def build(
     def work(holder: RoleHolder | None) -> Built | None:
         if holder is None:
             return None
-        inputs = BuildInputs.of(platform)
+        inputs = MinuteInputs.of(platform)
         with inputs.one_state():
             source: RowSource
             if kind_of(feature_set.features) == "cross_section":
                 source = RowsByUniverse(inputs, feature_set, universe, on_progress)
             else:
                 names = inputs.named(symbols) if universe is None else inputs.members(universe)
-                source = RowsBySecurity(inputs, feature_set, engine, names, on_progress)
-            return _Build(platform, feature_set, holder, source).run(inputs, since)
+                source = rows_apart(inputs, feature_set, engine, names, on_progress)
+            cluster = None
+            if isinstance(engine, ClusterEngine):
+                cluster = Cluster(engine, inputs, feature_set, platform.settings.sources, on_progress)
+            return _Build(platform, feature_set, holder, source, cluster).run(inputs, since)
 
     return committing(lambda: take_role(platform.location, platform.tables, platform.state, "features"), work)
 
@@ -99,14 +104,21 @@ def is_current(context: Context, feature_set: FeatureSet) -> bool:
 class _Build:
     """One build of one set under the role."""
 
-    def __init__(self, platform: Platform, feature_set: FeatureSet, holder: RoleHolder, source: RowSource) -> None:
-        self._set, self._holder, self._source = feature_set, holder, source
+    def __init__(
+        self,
+        platform: Platform,
+        feature_set: FeatureSet,
+        holder: RoleHolder,
+        source: RowSource,
+        cluster: Cluster | None,
+    ) -> None:
+        self._set, self._holder, self._source, self._cluster = feature_set, holder, source, cluster
         self._table: Table = table_of(feature_set)
         self._stored = LakeTable(platform.location, self._table)
         self._revisions = LakeTable(platform.location, self._table.revisions)
         self._now: datetime = platform.clock.now()
 
-    def run(self, inputs: BuildInputs, since: date | None) -> Built:
+    def run(self, inputs: MinuteInputs, since: date | None) -> Built:
         """Bring the table up to date with one state of its inputs."""
         before, versions = inputs.record(self._table), inputs.versions([self._table.name, *inputs_of(self._set)])
         read_at = versions.pop(self._table.name)
@@ -119,7 +131,7 @@ class _Build:
             inputs=versions,
             since=self._now if usable is None else usable.since,
             at=self._now,
-            orders=inputs.orders(),
+            orders=inputs.minute_orders() if self._set.timeframe == "1m" else inputs.orders(),
             **self._source.scope(usable),  # type: ignore[arg-type]
         )
         done = Built(feature_set=self._set.name, table=self._table.name, symbols=symbols)
@@ -135,14 +147,22 @@ class _Build:
 
     def _replace(self, record: BuildRecord, read_at: int | None) -> int:
         """Make every row anew; rows of other definitions go away with their revisions. Return the number of rows."""
-        files, rows = list[AddedFile](), 0
-        for part in self._in_files(self._as_stored(found) for _, found in self._source.portions()):
-            files += self._stored.write(part)
-            rows += part.height
+        files, rows = self._written()
         if self._revisions.version() is not None:
             self._revisions.replace(CommitContext(by=self._holder), [])
         self._stored.replace(self._context(replace(record, rows=rows)), files, read_at=read_at)
         return rows
+
+    def _written(self) -> tuple[list[AddedFile], int]:
+        """Write the planned rows into data files, here or on a cluster; return the files and the number of rows."""
+        chunks = None if self._cluster is None else self._source.chunks()
+        if self._cluster is not None and chunks is not None:
+            return self._cluster.written(chunks, self._now)
+        files, rows = list[AddedFile](), 0
+        for part in self._in_files(self._as_stored(found) for _, found in self._source.portions()):
+            files += self._stored.write(part)
+            rows += part.height
+        return files, rows
 
     def _update(self, record: BuildRecord, read_at: int | None, count: int, done: Built) -> Built:
         """Make the planned rows anew, and commit those that have changed."""
@@ -175,9 +195,7 @@ class _Build:
 
     def _as_stored(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Return rows with the columns of the table, known from now on."""
-        return rows.with_columns(
-            pl.col("date").dt.year().cast(pl.Int32).alias("year"), pl.lit(self._now, INSTANT).alias("known_from")
-        ).select(list(self._table.schema))
+        return as_stored(self._table, rows, self._now)
 
     def _in_files(self, parts: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
         """Yield the parts in larger ones, so that files are few."""

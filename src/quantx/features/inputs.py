@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
+from typing import Self
 
 import polars as pl
 
@@ -22,6 +23,7 @@ from quantx.reader.feature_request import FeatureRequest
 from quantx.reader.features import FeatureQueries
 from quantx.reader.point_in_time import NOW
 from quantx.reader.selection import Selection
+from quantx.reader.snapshots import SnapshotQueries
 from quantx.reader.symbol_history import SymbolRequest
 from quantx.settings import preferred_vendors
 
@@ -45,15 +47,15 @@ class Stale:
         return self.request.symbol
 
 
-class BuildInputs(FeatureQueries):
+class BuildInputs(FeatureQueries, SnapshotQueries):
     """The inputs of a build."""
 
-    @staticmethod
-    def of(context: Context) -> BuildInputs:
+    @classmethod
+    def of(cls, context: Context) -> Self:
         """Open the lake of a platform for reading."""
         settings = context.settings
         order = partial(preferred_vendors, settings.sources)
-        return BuildInputs(context.location, order, cache_folder(settings, context.location.url))
+        return cls(context.location, order, cache_folder(settings, context.location.url))
 
     def one_state(self) -> AbstractContextManager[object]:
         """Read one version of each table within the `with` block, in this thread."""

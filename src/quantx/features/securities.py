@@ -20,7 +20,7 @@ from quantx.errors import IncompleteData
 from quantx.features.engines import Engine
 from quantx.features.engines.local import local_tails
 from quantx.features.inputs import BuildInputs, Stale, since_first
-from quantx.features.sources import OnProgress, Read
+from quantx.features.sources import Chunk, OnProgress, Read, joined_scope
 from quantx.reader.feature_changes import EVERYTHING
 from quantx.reader.feature_values import kind_of
 
@@ -54,10 +54,7 @@ class RowsBySecurity:
 
     def scope(self, record: BuildRecord | None) -> dict[str, Sequence[str] | None]:
         """Return the symbols of the table after the build; see RowSource."""
-        if record is None:
-            return {"symbols": self._symbols}
-        every = record.symbols is None or self._symbols is None
-        return {"symbols": None if every else sorted({*(record.symbols or ()), *(self._symbols or ())})}
+        return {"symbols": joined_scope(record, self._symbols)}
 
     def portions(self) -> Iterator[tuple[Read, pl.DataFrame]]:
         """Yield rows and what reads the stored ones; see RowSource."""
@@ -65,6 +62,15 @@ class RowsBySecurity:
         for stale, found in rows(self._stale):
             requests = [each.request for each in stale]
             yield partial(self._inputs.stored_rows, self._table, stale), self._inputs.of_day(found, requests)
+
+    def chunks(self) -> Sequence[Chunk]:
+        """Return the planned securities in chunks; see RowSource."""
+        return [Chunk([each.request for each in chunk]) for chunk in self._inputs.chunks(self._stale)]
+
+    def chunk_rows(self, chunk: Chunk) -> pl.DataFrame:
+        """Return all rows of securities; see RowSource."""
+        self._stale = [Stale(each) for each in chunk.requests]
+        return pl.concat([rows for _, rows in self.portions()])
 
     def _series(self, securities: Sequence[Stale]) -> Iterator[_Portion]:
         """Yield the tails of series; those without enough rows before, or a sum to go on from, are computed whole."""

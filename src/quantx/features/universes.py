@@ -57,3 +57,6 @@ class RowsByUniverse:
             self._on_progress(done, len(parts))
             read = partial(self._inputs.stored_members, self._table, name, first, last)
             yield read, rows.with_columns(pl.lit(name).alias("universe"))
+
+    def chunks(self) -> None:
+        """Return None: a universe is ranked as a whole; see RowSource."""

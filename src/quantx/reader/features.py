@@ -11,7 +11,7 @@ import polars as pl
 
 from quantx.core.adjustment import with_adjustments
 from quantx.core.prices import ADJUSTMENTS, Adjust
-from quantx.core.tables import BARS_1D
+from quantx.core.tables import BARS_1D, BARS_1M
 from quantx.errors import ConfigError
 from quantx.reader.arguments import Day, On, Symbols, to_date, to_days, to_names
 from quantx.reader.feature_changes import EVERYTHING
@@ -20,12 +20,13 @@ from quantx.reader.feature_names import ChosenFeatures, chosen_features
 from quantx.reader.feature_request import CLOCKS, FeatureRequest, joined
 from quantx.reader.feature_store import StoredFeatures
 from quantx.reader.feature_values import LABEL_END, FeatureValues, kind_of
+from quantx.reader.minute_features import MinuteFeatures
 from quantx.reader.point_in_time import PointInTime
 from quantx.reader.stored import one_state
 from quantx.reader.universes import UniverseQueries
 
 
-class FeatureQueries(StoredFeatures, FeatureValues, CrossSections, UniverseQueries):
+class FeatureQueries(StoredFeatures, FeatureValues, CrossSections, MinuteFeatures, UniverseQueries):
     """Values of declared features."""
 
     @one_state
@@ -58,17 +59,22 @@ class FeatureQueries(StoredFeatures, FeatureValues, CrossSections, UniverseQueri
         prices or shares are as traded on their day; `adjust` ("none", "split", "total") and `base` adjust them as
         `bars` does.
 
+        With `timeframe="1m"` rows also have `time`, and are always computed: a session needs only its own minutes. What
+        a build has stored of minutes is read with SQL and `scan`, as the table minute_1m.
+
         Rows are those that `quantx features build` has stored, where they have the present definitions, and are
         computed otherwise; with `stored=False` all rows are computed. Warns and raises as `bars` does; ConfigError for
         an unknown feature.
         """
-        chosen = chosen_features(names)
+        chosen = chosen_features(names, timeframe)
         if adjust not in ADJUSTMENTS:
             raise ConfigError(f"adjust={adjust!r} must be one of {', '.join(ADJUSTMENTS)}")
         if wrong := [c.feature_set.name for c in chosen if c.feature_set.timeframe != timeframe]:
             raise ConfigError(f"the features of {wrong[0]} are not of timeframe={timeframe!r}")
         request = self._feature_request(symbols, universe, start, end, PointInTime.parse(as_of, public_by), on)
         request = replace(request, stored=stored)
+        if timeframe == "1m":
+            return self._features_of_minutes(chosen, request, members_only=members_only)
         rows = joined([self._features_of(each, request, members_only=members_only) for each in chosen])
         present = set(rows["symbol"].unique())
         self._check_bars(BARS_1D, request.requests, present, moment=request.moment)
@@ -76,6 +82,18 @@ class FeatureQueries(StoredFeatures, FeatureValues, CrossSections, UniverseQueri
             rows = self._adjusted_features(rows, chosen, request, adjust, to_date(base))
         ends = [LABEL_END] if LABEL_END in rows.columns else []
         return rows.select("symbol", "date", *(c for each in chosen for c in each.columns.values()), *ends, *CLOCKS)
+
+    def _features_of_minutes(
+        self, chosen: Sequence[ChosenFeatures], request: FeatureRequest, *, members_only: bool
+    ) -> pl.DataFrame:
+        """Return features of minutes: ratios, which no adjustment changes; see `features`."""
+        columns = {f.name: each.columns[f.name] for each in chosen for f in each.features}
+        features = [f for each in chosen for f in each.features]
+        rows = self._minute_rows(features, request.requests, request.first, request.last, request.moment)
+        self._check_bars(BARS_1M, request.requests, set(rows["symbol"].unique()), moment=request.moment)
+        if members_only and request.members is not None:
+            rows = request.members.rows_of_members(rows)
+        return rows.rename(columns).select("symbol", "date", "time", *columns.values(), *CLOCKS)
 
     def _feature_request(
         self,

@@ -254,6 +254,12 @@ class Settings(Vendors, BaseSettings):
         validation_alias=_names("azure_client_id", "AZURE_CLIENT_ID"),
         description="the client id of the user-assigned managed identity that signs in, where there are several",
     )
+    spark_remote: str | None = Field(
+        None,
+        validation_alias=_names("spark_remote", "SPARK_REMOTE"),
+        description="the address of the cluster that `--engine spark` uses, as in sc://host:15002; without it the"
+        " session of the cluster on which the program runs",
+    )
     state_identity: bool | None = Field(
         None,
         description="sign in to PostgreSQL with a token of the identity instead of a password; by default where"
