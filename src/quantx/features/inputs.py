@@ -121,7 +121,7 @@ class BuildInputs(FeatureQueries, SnapshotQueries):
             added = self._symbols_in(BARS_1D) if scope is None else scope
             since = earliest(since, dict.fromkeys(set(added) - built, EVERYTHING))
         found = []
-        for each in self.securities(since):
+        for each in self.securities(self._symbols_of(since)):
             stored = self._securities().stored_symbols([each.request])
             first = self._first_stale(each.request, since)
             if first is not None and (scope is None or not scope.isdisjoint(stored)):

@@ -94,6 +94,16 @@ class FeatureChanges(FeatureInputs, FilerQueries):
         days = [changes[symbol] for symbol in (*symbols, *filers) if symbol in changes]
         return min(days, default=None)
 
+    def _symbols_of(self, changes: Iterable[str]) -> list[str]:
+        """Return the symbols among changed names, and those that the changed filers ever carried."""
+        names = list(changes)
+        filers = [name for name in names if is_filer(name)]
+        if not filers:
+            return names
+        carried = self._stored.rows(FILER_SYMBOLS, columns=["filer", "symbol"])
+        symbols = carried.filter(pl.col("filer").is_in(filers))["symbol"]
+        return sorted({*(name for name in names if not is_filer(name)), *symbols})
+
     def _orders(self) -> dict[str, list[str]]:
         """Return the preferred vendors of daily bars by market."""
         return {market: list(self._sources_of("1d", market)) for market in MARKETS if market != "any"}

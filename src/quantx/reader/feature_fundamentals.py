@@ -9,7 +9,7 @@ import polars as pl
 
 from quantx.core.features.compute import compute_rows
 from quantx.core.features.feature import Feature
-from quantx.core.fundamentals.ratio_fields import MARKET_CAP
+from quantx.core.fundamentals.ratio_fields import MARKET_CAP, needs_prices
 from quantx.core.fundamentals.ratios import market_cap
 from quantx.reader.bar_request import BarRequest
 from quantx.reader.concept_panels import ConceptPanelRequest
@@ -47,12 +47,15 @@ class FundamentalFeatures(RatioPanels):
         )
         rows = bars.select(*_BARS[:2], *(pl.lit(None, pl.Float64).alias(f.name) for f in features), *_BARS[4:]).clear()
         if wanted.requests and days.len():
-            _, inputs = self._ratio_inputs(wanted, [each.name for each in features], days)
-            actions = self._actions(requests, None, moment, None)
-            frame = bars.join(with_shares(inputs, actions), on=["symbol", "date"], how="inner", maintain_order="left")
-            frame = frame.with_columns(
-                market_cap("close", "shares").alias(MARKET_CAP), pl.col("currency").alias(f"{MARKET_CAP}__unit")
-            )
+            names = [each.name for each in features]
+            _, inputs = self._ratio_inputs(wanted, names, days)
+            if needs_prices(names):
+                inputs = with_shares(inputs, self._actions(requests, None, moment, None))
+            frame = bars.join(inputs, on=["symbol", "date"], how="inner", maintain_order="left")
+            if needs_prices(names):
+                frame = frame.with_columns(
+                    market_cap("close", "shares").alias(MARKET_CAP), pl.col("currency").alias(f"{MARKET_CAP}__unit")
+                )
             values = compute_rows(features, frame).with_columns(frame["source"], frame["known_from"])
             rows = values.filter(pl.any_horizontal(pl.col(each.name).is_not_null() for each in features))
         return with_public_at(rows, self._sessions)
