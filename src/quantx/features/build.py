@@ -32,7 +32,7 @@ from quantx.reader.symbol_history import SymbolRequest
 
 log = structlog.get_logger()
 
-_KERNELS = ("polars", "polars-talib")
+_KERNELS = ("polars", "polars-talib", "ta-lib")
 _WRITTEN_AT_ONCE = 400_000_000  # bytes of rows in memory that become files together
 
 
