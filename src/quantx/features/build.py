@@ -33,7 +33,7 @@ from quantx.reader.feature_values import kind_of
 
 log = structlog.get_logger()
 
-_KERNELS = ("polars", "polars-talib")
+_KERNELS = ("polars", "polars-talib", "ta-lib")
 _WRITTEN_AT_ONCE = 400_000_000  # bytes of rows in memory that become files together
 
 
