@@ -34,6 +34,7 @@ from quantx.reader.feature_values import kind_of
 log = structlog.get_logger()
 
 _KERNELS = ("polars", "polars-talib")
+_MOST_FILES = 4  # of a year after a build on a cluster, where each chunk writes files of its own
 _WRITTEN_AT_ONCE = 400_000_000  # bytes of rows in memory that become files together
 
 
@@ -151,6 +152,8 @@ class _Build:
         if self._revisions.version() is not None:
             self._revisions.replace(CommitContext(by=self._holder), [])
         self._stored.replace(self._context(replace(record, rows=rows)), files, read_at=read_at)
+        if self._cluster is not None and "year" in self._table.partitions:  # a month's files have their size already
+            self._stored.fold(CommitContext(by=self._holder), _MOST_FILES)
         return rows
 
     def _written(self) -> tuple[list[AddedFile], int]:
