@@ -57,7 +57,7 @@ class SparkEngine:
 
         A query that fails is repeated for the chunks without an answer. LakeError where the cluster does not answer.
         """
-        from pyspark.errors import PySparkException, PythonException
+        from pyspark.errors import PythonException
 
         session = self._open_session()
         missing, failures = dict(enumerate(chunks)), 0
@@ -73,7 +73,7 @@ class SparkEngine:
                     "a worker of the cluster could not compute; check that quantx-data-builder with the extra `spark`"
                     " is installed there, and its log"
                 ) from error
-            except PySparkException as error:
+            except _failures_of_clusters() as error:
                 if failures == len(self._pauses):
                     raise LakeError(
                         f"the cluster has failed {failures + 1} times, with {len(missing)} chunks left; check its"
@@ -82,6 +82,17 @@ class SparkEngine:
                 log.warning("features.cluster_failed", chunks=len(missing), error=type(error).__name__)
                 time.sleep(self._pauses[failures])
                 failures += 1
+
+
+def _failures_of_clusters() -> tuple[type[Exception], ...]:
+    """Return the errors of a failed query: of Spark Connect, and of a session inside of Spark's JVM."""
+    from pyspark.errors import PySparkException
+
+    try:
+        from py4j.protocol import Py4JError
+    except ModuleNotFoundError:  # the client of Spark Connect has none
+        return (PySparkException,)
+    return PySparkException, Py4JError
 
 
 def _answers(session: Any, write_chunk: WriteChunk, chunks: dict[int, Chunk]) -> Iterator[tuple[int, WrittenChunk]]:
