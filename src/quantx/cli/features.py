@@ -24,7 +24,7 @@ features = typer.Typer(help="List the declared features, and build the tables th
 Sets = Annotated[
     list[str] | None, typer.Option("--set", help="A feature set, as in technical; may be repeated. All by default.")
 ]
-EngineName = Annotated[str, typer.Option("--engine", help="Where features are computed: local or spark.")]
+EngineName = Annotated[str, typer.Option("--engine", help="What computes: local, or spark for a cluster.")]
 Since = Annotated[
     str | None, typer.Option(help="Also compute the rows from this day on again, whatever has changed: YYYY-MM-DD.")
 ]
@@ -68,7 +68,8 @@ def build(
     from quantx.features.engines import engine_of
     from quantx.pipeline.runtime.platform import open_platform
 
-    chosen, runner = _known_sets(sets), engine_of(engine)
+    settings = settings_for(use_local)
+    chosen, runner = _known_sets(sets), engine_of(engine, settings)
     if symbols is not None and universe is not None:
         raise ConfigError("--symbols and --universe exclude each other; give one")
     wanted = {
@@ -77,7 +78,7 @@ def build(
         "since": None if since is None else parse_day(since, "--since"),
     }
     results: list[Built] = []
-    with open_platform(settings_for(use_local)) as platform:
+    with open_platform(settings) as platform:
         for each in chosen:
             built = _build_one(platform, each, runner, wanted)
             if built is None:

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
+from typing import Self
 
 import polars as pl
 
@@ -22,6 +23,7 @@ from quantx.reader.feature_request import FeatureRequest
 from quantx.reader.features import FeatureQueries
 from quantx.reader.point_in_time import NOW
 from quantx.reader.selection import Selection
+from quantx.reader.snapshots import SnapshotQueries
 from quantx.reader.symbol_history import SymbolRequest
 from quantx.settings import preferred_vendors
 
@@ -45,15 +47,15 @@ class Stale:
         return self.request.symbol
 
 
-class BuildInputs(FeatureQueries):
+class BuildInputs(FeatureQueries, SnapshotQueries):
     """The inputs of a build."""
 
-    @staticmethod
-    def of(context: Context) -> BuildInputs:
+    @classmethod
+    def of(cls, context: Context) -> Self:
         """Open the lake of a platform for reading."""
         settings = context.settings
         order = partial(preferred_vendors, settings.sources)
-        return BuildInputs(context.location, order, cache_folder(settings, context.location.url))
+        return cls(context.location, order, cache_folder(settings, context.location.url))
 
     def one_state(self) -> AbstractContextManager[object]:
         """Read one version of each table within the `with` block, in this thread."""
@@ -185,6 +187,10 @@ class BuildInputs(FeatureQueries):
                 firsts[symbol] = min(each.first, firsts.get(symbol, date.max))
         first = pl.col("symbol").replace_strict(firsts, return_dtype=pl.Date)
         return securities.without_others(rows.filter(pl.col("date") >= first), requests, "date")
+
+    def whole_rows(self, features: Sequence[Feature], requests: Sequence[SymbolRequest]) -> pl.DataFrame:
+        """Return all rows of securities under the symbol of their day."""
+        return self.of_day(self._computed_rows(features, requests), requests)
 
     def feature_rows(self, features: Sequence[Feature], bars: pl.DataFrame, values: pl.DataFrame) -> pl.DataFrame:
         """Return values with their source and clocks; see FeatureValues."""

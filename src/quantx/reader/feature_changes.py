@@ -12,7 +12,7 @@ from quantx.core.features.feature import FeatureSet
 from quantx.core.features.record import BuildRecord
 from quantx.core.symbols import is_filer
 from quantx.core.table import Table
-from quantx.core.tables import ACTIONS, BARS_1D, INSTRUMENTS, SYMBOL_HISTORY, TABLES, UNIVERSE_MEMBERS
+from quantx.core.tables import ACTIONS, BARS_1D, BARS_1M, INSTRUMENTS, SYMBOL_HISTORY, TABLES, UNIVERSE_MEMBERS
 from quantx.lake.changed_rows import changed_rows
 from quantx.reader.feature_inputs import FeatureInputs
 from quantx.reader.filers import FilerQueries
@@ -29,11 +29,17 @@ _MEMBERS = ("universe", "symbol", "member_from", "member_to")
 _SECTORS = ("instrument", "sector")
 _SERIES: Mapping[str, Sequence[str]] = {BARS_1D.name: _BARS, ACTIONS.name: _EVENTS, SYMBOL_HISTORY.name: _NAMINGS}
 _FILED: Mapping[str, Sequence[str]] = {FUNDAMENTALS.name: _VALUES, FILER_SYMBOLS.name: _FILERS}
+_MINUTES: Mapping[str, Sequence[str]] = {
+    BARS_1M.name: (*_BARS, "time", "regular"),
+    SYMBOL_HISTORY.name: _NAMINGS,
+}
 _CROSS: Mapping[str, Sequence[str]] = {UNIVERSE_MEMBERS.name: _MEMBERS, INSTRUMENTS.name: _SECTORS}
 
 
 def inputs_of(feature_set: FeatureSet) -> Mapping[str, Sequence[str]]:
     """Return the tables that the rows of a set are made of, with the columns that matter."""
+    if feature_set.timeframe == "1m":
+        return _MINUTES
     kinds = {each.kind for each in feature_set.features}
     if "cross_section" in kinds:
         return {**_SERIES, **_FILED, **_CROSS}

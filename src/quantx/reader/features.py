@@ -59,7 +59,7 @@ class FeatureQueries(StoredFeatures, FeatureValues, CrossSections, UniverseQueri
         Rows are those that `quantx features build` has stored, where they have the present definitions, and are
         computed otherwise. Warns and raises as `bars` does; ConfigError for an unknown feature.
         """
-        chosen = chosen_features(names)
+        chosen = chosen_features(names, timeframe)
         if adjust not in ADJUSTMENTS:
             raise ConfigError(f"adjust={adjust!r} must be one of {', '.join(ADJUSTMENTS)}")
         if wrong := [c.feature_set.name for c in chosen if c.feature_set.timeframe != timeframe]:

@@ -1,7 +1,7 @@
 """The set `minute`: features of the minutes of a session. No value depends on the day before.
 
-Within a session no split or dividend lies between two minutes, so that prices need no adjustment; every feature is a
-ratio. A session has as many rows as minutes with trades: 390 at most in New York, 510 in Paris, 1,440 of a market that
+No split or dividend lies between two minutes of a session, so that prices need no adjustment, and every feature is a
+ratio. A session has as many rows as minutes with trades: 390 at most in New York, 510 in Paris, 1,440 where a market
 never closes.
 """
 

@@ -7,6 +7,9 @@ from quantx.core.features.cross_section import CROSS_SECTION
 from quantx.core.features.feature import FeatureSet
 from quantx.core.features.fundamental import FUNDAMENTAL
 from quantx.core.features.labels import LABELS
+from quantx.core.features.minute import MINUTE
 from quantx.core.features.technical import TECHNICAL
 
-SETS: dict[str, FeatureSet] = {each.name: each for each in (TECHNICAL, ALPHA158, FUNDAMENTAL, CROSS_SECTION, LABELS)}
+SETS: dict[str, FeatureSet] = {
+    each.name: each for each in (TECHNICAL, ALPHA158, FUNDAMENTAL, CROSS_SECTION, LABELS, MINUTE)
+}

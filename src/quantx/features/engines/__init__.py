@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import polars as pl
 
 from quantx.core.features.feature import FeatureSet
+
+if TYPE_CHECKING:
+    from quantx.features.chunks import Chunk, ChunkWork, WrittenChunk
+    from quantx.settings import Settings
+
+ENGINES = ("local", "spark")
 
 
 class Engine(Protocol):
@@ -26,11 +33,24 @@ class Engine(Protocol):
         ...
 
 
-def engine_of(name: str) -> Engine:
+@runtime_checkable
+class ClusterEngine(Protocol):
+    """Makes the chunks of a whole build on workers, which read the lake and write data files themselves."""
+
+    def write(self, work: ChunkWork, chunks: Sequence[Chunk]) -> Iterator[WrittenChunk]:
+        """Yield the data files of each chunk once, in any order; LakeError where workers can't make one."""
+        ...
+
+
+def engine_of(name: str, settings: Settings) -> Engine:
     """Return an engine by its name; ConfigError for an unknown one."""
     from quantx.errors import ConfigError
     from quantx.features.engines.local import LocalEngine
 
     if name == "local":
         return LocalEngine()
-    raise ConfigError(f"--engine {name!r} must be local")
+    if name == "spark":
+        from quantx.features.engines.spark import SparkEngine, spark_session
+
+        return SparkEngine(partial(spark_session, settings.spark_remote))
+    raise ConfigError(f"--engine {name!r} must be one of {', '.join(ENGINES)}")
