@@ -73,6 +73,7 @@ COLUMNS: Mapping[str, Column] = {
     "universe": Column("settings"),
     "phase": Column("settings"),
     "market": Column("list"),
+    "asset_class": Column("quantx"),
     "name": Column("list"),
     "member_from": Column("list"),
     "member_to": Column("list"),
@@ -147,6 +148,13 @@ COLUMNS: Mapping[str, Column] = {
     "metric": Column("quantx"),
     "method": Column("quantx"),
     "licence": Column("quantx"),
+    "study": Column("settings"),
+    "model": Column("quantx"),
+    "prediction": Column("quantx", "unit of the study's label"),
+    "tenor": Column("vendor"),
+    "base": Column("vendor"),
+    "quote": Column("vendor"),
+    "rate": Column("vendor", "units of `quote` per unit of `base`"),
 }
 
 # The nullable columns by table; their meaning explains a null. A table's revisions have the same ones.
@@ -162,7 +170,9 @@ NULLABLE: Mapping[str, frozenset[str]] = {
     "quarantine": frozenset({"date", "payload_sha256", "policy", "sent", "passed"}),
     "decisions": frozenset({"date"}),
     "universe_members": frozenset({"name", "member_from", "member_to"}),
-    "instruments": frozenset({"name", "listed_on", "delisted_on", "reason", "sic", "industry", "sector"}),
+    "instruments": frozenset(
+        {"asset_class", "name", "listed_on", "delisted_on", "reason", "sic", "industry", "sector"}
+    ),
     "symbol_history": frozenset({"symbol_from", "symbol_to"}),
     "sessions": frozenset(),
     "findings": frozenset({"source", "dataset", "first_day", "last_day", "facts", "by", "reason"}),
@@ -172,13 +182,16 @@ NULLABLE: Mapping[str, frozenset[str]] = {
     "filings": frozenset({"cik", "items", "report_end", "description", "url"}),
     "filers": frozenset({"cik", "name", "kind", "sic", "industry", "sector", "fiscal_year_end", "tickers"}),
     "esg_facts": frozenset({"cik", "start", "form", "accession"}),
+    "predictions": frozenset(),
+    "rates": frozenset(),
+    "fx_rates": frozenset(),
 }
 
 
 def fields_of(table: Table) -> list[Field]:
     """Return the columns of a table in order; raise ValueError for a missing entry, with the place to add it."""
     base = table.name.removesuffix("_revisions")
-    if table.zone == "features":
+    if table.zone == "features" and base not in NULLABLE:
         return [_field_of_features(table, name, dtype) for name, dtype in table.schema.items()]
     if base not in NULLABLE:
         raise ValueError(f"the table {base} has no entry in NULLABLE; add one to core/dictionary.py")

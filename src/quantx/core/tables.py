@@ -9,7 +9,9 @@ from __future__ import annotations
 import polars as pl
 
 from quantx.core.fact_tables import FACT_TABLES, FILER_SYMBOLS
+from quantx.core.features.predictions import PREDICTIONS
 from quantx.core.features.tables import FEATURE_TABLES
+from quantx.core.rate_tables import RATE_TABLES
 from quantx.core.table import INSTANT, PRICE_TOLERANCE, STEP_TOLERANCE, Table
 
 BARS_1D = Table(
@@ -180,6 +182,7 @@ INSTRUMENTS = Table(
     {
         "instrument": pl.String,
         "market": pl.String,
+        "asset_class": pl.String,  # see core/asset_classes.py
         "name": pl.String,
         "status": pl.String,  # listed or delisted
         "listed_on": pl.Date,
@@ -194,7 +197,10 @@ INSTRUMENTS = Table(
     partitions=(),
     key=("instrument",),
     sort=("instrument",),
-    values=("market", "name", "status", "listed_on", "delisted_on", "reason", "evidence", "sic", "industry", "sector"),
+    values=(
+        *("market", "asset_class", "name", "status", "listed_on", "delisted_on"),
+        *("reason", "evidence", "sic", "industry", "sector"),
+    ),
     null_is_unknown=False,
 )
 
@@ -370,5 +376,9 @@ TABLES = {
         *(table.revisions for table in FACT_TABLES),
         *FEATURE_TABLES,
         *(table.revisions for table in FEATURE_TABLES),
+        PREDICTIONS,
+        PREDICTIONS.revisions,
+        *RATE_TABLES,
+        *(table.revisions for table in RATE_TABLES),
     )
 }

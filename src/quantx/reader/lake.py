@@ -20,6 +20,7 @@ from quantx.reader.filings import FilingQueries
 from quantx.reader.history import HistoryQueries
 from quantx.reader.inventory import InventoryQueries
 from quantx.reader.lookbacks import LookbackQueries
+from quantx.reader.predictions import PredictionQueries
 from quantx.reader.records import RecordQueries
 from quantx.reader.resample import ResampleQueries
 from quantx.reader.restatements import RestatementQueries
@@ -81,6 +82,7 @@ class Lake(
     ExplainQueries,
     RestatementQueries,
     RecordQueries,
+    PredictionQueries,
     ChangeQueries,
     SnapshotQueries,
     CacheQueries,

@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +20,17 @@ import numpy as np
 import polars as pl
 
 from quantx import __version__
+from quantx.core.table import INSTANT
 from quantx.errors import ConfigError, IncompleteData
 from quantx.reader.lake import Lake
 from quantx.reader.provenance import provenance
 from quantx.research.absences import absences
-from quantx.research.feature_rows import chosen_features, computed_features, who_of
+from quantx.research.feature_rows import feature_rows, study_features, who_of
 from quantx.research.labels import ended_columns, forward_returns, price_matrix
 from quantx.research.study import Study
 
 TABLE, PRICES, FACTS = "table.parquet", "prices.parquet", "dataset.json"
-_PARTS = ("name", "universe", "symbols", "start", "end", "every", "features", "label", "as_of")
+_FIRST_CLOSE = timedelta(hours=6)  # of a session in UTC: Tokyo's, until 2024
 ENDED_AFTER = 10  # sessions without a bar at the end of the study, after which a security has ended
 
 
@@ -53,25 +55,28 @@ class Dataset:
 
 def build_dataset(lake: Lake, study: Study) -> Dataset:
     """Return the training table of a study; ConfigError where the study or the lake has nothing to make it of."""
-    chosen = chosen_features(study.features)
+    chosen = study_features(study.features)
     versions: dict[str, int] = {}
     with lake.pin(), _remarks() as remarks:
-        prices, member = _prices_and_members(lake, study, versions)
-        features = computed_features(lake, study, chosen, study.end)
+        prices, member = prices_and_members(lake, study, study.start, study.end, versions)
+        features = feature_rows(lake, study, chosen, study.start, study.end)
+        versions |= provenance(features).tables
     if prices.is_empty():
         raise ConfigError(f"the lake has no bars of the study's securities from {study.start} to {study.end}")
     ended = ended_columns(price_matrix(prices), ENDED_AFTER)
     rows = _rows(study, prices, member, ended)
     table = rows.join(features, on=["symbol", "date"], how="left", maintain_order="left")
+    table, late = without_late_values(table, chosen.columns, prices["date"], study.label.entry_lag)
     table = table.select("date", "symbol", *chosen.columns, "label", "label_end")
     facts = {
-        "study": study.model_dump(mode="json", include=set(_PARTS)),
+        "study": study.dataset_part,
         "tables": versions,
         "features": chosen.hash,
         "rows": table.height,
         "dates": table["date"].n_unique(),
         "symbols": table["symbol"].n_unique(),
         "labelled": table.height - table["label"].null_count(),
+        "late_rows": late,
         "absences": absences(prices, member, table, ended),
         "remarks": remarks,
         "program": __version__,
@@ -79,10 +84,15 @@ def build_dataset(lake: Lake, study: Study) -> Dataset:
     return _with_hash(table, prices, facts)
 
 
-def _prices_and_members(lake: Lake, study: Study, versions: dict[str, int]) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return the panel of adjusted closes, and a Boolean panel of the same form: who was a member."""
-    span: dict[str, Any] = {"start": study.start, "end": study.end, "as_of": study.as_of}
-    prices = lake.panel("close", **who_of(study), **span, adjust="total", base=study.end)
+def prices_and_members(
+    lake: Lake, study: Study, first: date, last: date | None, versions: dict[str, int]
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the panel of adjusted closes, and a Boolean panel of the same form: which securities were members.
+
+    The versions of the tables that were read are added to `versions`.
+    """
+    span: dict[str, Any] = {"start": first, "end": last, "as_of": study.as_of}
+    prices = lake.panel("close", **who_of(study), **span, adjust="total", base=last)
     versions |= provenance(prices).tables
     if study.universe is None:
         return prices, prices.with_columns(pl.lit(True).alias(name) for name in prices.columns[1:])
@@ -113,6 +123,21 @@ def _rows(study: Study, prices: pl.DataFrame, member: pl.DataFrame, ended: list[
     return frame.with_columns(pl.when(pl.col("label").is_not_null()).then("label_end").alias("label_end"))
 
 
+def without_late_values(
+    table: pl.DataFrame, columns: list[str], sessions: pl.Series, lag: int
+) -> tuple[pl.DataFrame, int]:
+    """Return a table without the features that were public only when the position was entered, and their rows.
+
+    A position is entered at a close `lag` sessions later; the exchanges close at 6:00 UTC or later.
+    """
+    entries = pl.DataFrame({"date": sessions, "__entry": sessions.shift(-lag)})
+    table = table.join(entries, on="date", how="left", maintain_order="left")
+    is_late = (pl.col("public_at") >= pl.col("__entry").cast(INSTANT) + _FIRST_CLOSE).fill_null(False)
+    late = int(table.select(is_late.sum()).item())
+    shown = table.with_columns(pl.when(~is_late).then(pl.col(name)).alias(name) for name in columns)
+    return shown.drop("__entry"), late
+
+
 def save_dataset(dataset: Dataset, folder: Path) -> None:
     """Write the table, the prices and the facts into the folder of a study."""
     try:
@@ -132,12 +157,21 @@ def load_dataset(folder: Path, study: Study) -> Dataset:
         parts = [(folder / name).read_bytes() for name in (TABLE, PRICES)]
     except (OSError, ValueError):
         raise ConfigError(f"{folder} has no dataset of the study {study.name}; run `quantx research dataset`") from None
-    if facts.get("study") != study.model_dump(mode="json", include=set(_PARTS)):
-        raise ConfigError(f"the dataset in {folder} was made of another version of the study; {again}")
+    if not is_dataset_of(facts, study):
+        raise ConfigError(
+            f"the dataset in {folder} was made of another version of the study or of its features; {again}"
+        )
     if [hashlib.sha256(part).hexdigest() for part in parts] != [facts.get("sha256"), facts.get("prices_sha256")]:
         raise ConfigError(f"the dataset in {folder} was changed after it was written; {again}")
     table, prices = (pl.read_parquet(io.BytesIO(part)) for part in parts)
     return Dataset(table, prices, facts)
+
+
+def is_dataset_of(facts: Mapping[str, Any], study: Study) -> bool:
+    """Return whether a dataset with these facts is that of a study, and of the features as they are defined now."""
+    return bool(
+        facts.get("study") == study.dataset_part and facts.get("features") == study_features(study.features).hash
+    )
 
 
 def _with_hash(table: pl.DataFrame, prices: pl.DataFrame, facts: dict[str, Any]) -> Dataset:

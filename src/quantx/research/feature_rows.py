@@ -14,7 +14,7 @@ from quantx.core.features.feature import BARS, Feature, definition_hash
 from quantx.core.features.sets import SETS
 from quantx.core.prices import Adjust
 from quantx.errors import ConfigError
-from quantx.reader.arguments import did_you_mean
+from quantx.reader.feature_names import chosen_features
 
 if TYPE_CHECKING:
     from quantx.reader.lake import Lake
@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StudyFeatures:
-    """The features of a study, by their column in its table: as in technical.rsi_14."""
+    """The features of a study: by their full names, as in technical.rsi_14, and by the columns of its table."""
 
+    names: tuple[str, ...]
     by_column: Mapping[str, Feature]
 
     @property
@@ -38,35 +39,37 @@ class StudyFeatures:
         return definition_hash(list(self.by_column.values()))
 
 
-def chosen_features(names: Sequence[str]) -> StudyFeatures:
-    """Return the features that names of sets and of features mean; ConfigError for unknown ones and for labels."""
-    found: dict[str, Feature] = {}
-    daily = [one for one in SETS.values() if one.timeframe == "1d"]
-    every = {f"{one.name}.{each.name}": each for one in daily for each in one.features}
+def study_features(names: Sequence[str]) -> StudyFeatures:
+    """Return the features that names of sets and of features mean; ConfigError for unknown ones and for labels.
+
+    A set means its ratios: prices and amounts of shares are levels of one security, in the units of their day. A name
+    of a feature may mean them.
+    """
+    wanted: list[str] = []
     for name in names:
-        if name in SETS:
-            matches = {f"{name}.{each.name}": each for each in SETS[name].features}
-        elif name in every:
-            matches = {name: every[name]}
-        else:
-            matches = {column: each for column, each in every.items() if each.name == name}
-        if len(matches) > 1 and name not in SETS:
-            raise ConfigError(f"features: {name} is in several sets; use {' or '.join(matches)}")
-        if not matches:
-            raise ConfigError(
-                f"features: there is no feature or set {name}{did_you_mean(name, [*SETS, *every])}; the sets are"
-                f" {', '.join(SETS)}, and `quantx features list` shows their features"
-            )
-        found |= matches
-    labels = [column for column, each in found.items() if each.kind == "label"]
+        ratios = [f"{name}.{each.name}" for each in SETS[name].features if each.unit == "ratio"] if name in SETS else []
+        wanted += ratios or [name]
+    by_column: dict[str, Feature] = {}
+    full: list[str] = []
+    for chosen in chosen_features(list(dict.fromkeys(wanted))):
+        full += [f"{chosen.feature_set.name}.{each.name}" for each in chosen.features]
+        by_column |= {chosen.columns[each.name]: each for each in chosen.features}
+        if chosen.feature_set.timeframe != "1d":
+            raise ConfigError(f"features: {chosen.feature_set.name} has minutes; a study has a row per session")
+    labels = [name for name, each in zip(full, by_column.values(), strict=True) if each.kind == "label"]
     if labels:
         raise ConfigError(f"features: {labels[0]} is a label: it looks into the future; a label can't be an input")
-    return StudyFeatures(found)
+    return StudyFeatures(tuple(full), by_column)
 
 
 def who_of(study: Study) -> dict[str, Any]:
     """Return the arguments of queries for the securities of a study."""
     return {"symbols": list(study.symbols)} if study.universe is None else {"universe": study.universe}
+
+
+def feature_rows(lake: Lake, study: Study, chosen: StudyFeatures, first: date, last: date) -> pl.DataFrame:
+    """Return symbol, date, a column per feature, public_at (UTC) and known_from, of sessions from `first` to `last`."""
+    return lake.features(list(chosen.names), **who_of(study), start=first, end=last, as_of=study.as_of)
 
 
 def computed_features(lake: Lake, study: Study, chosen: StudyFeatures, until: date) -> pl.DataFrame:
@@ -84,12 +87,9 @@ def computed_features(lake: Lake, study: Study, chosen: StudyFeatures, until: da
         traded = traded.join(factors, on=["symbol", "date"], how="left", maintain_order="left")
         ratio = pl.col(name) / pl.col("close")
         traded = traded.with_columns((ratio / ratio.first().over("symbol")).alias(name))
-    # Two sets may have features of one name: each set is computed by itself.
     frame = traded.select("symbol", "date")
-    for one in dict.fromkeys(column.partition(".")[0] for column in series):
-        own = {column: each for column, each in series.items() if column.partition(".")[0] == one}
-        values = compute(list(own.values()), traded)
-        frame = frame.hstack(values.select(pl.col(each.name).alias(column) for column, each in own.items()))
+    for column, feature in series.items():  # one by one: two sets may have features of one name
+        frame = frame.with_columns(compute([feature], traded)[feature.name].alias(column))
     return frame
 
 

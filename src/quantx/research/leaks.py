@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import polars as pl
 
-from quantx.research.feature_rows import chosen_features, computed_features
+from quantx.errors import IncompleteData
+from quantx.research.feature_rows import computed_features, study_features
 from quantx.research.labels import carried, price_matrix
 from quantx.research.metrics import SeriesStatistics, information_coefficients, overlap_lag, statistics
 from quantx.research.models import ALLOWED
@@ -81,7 +83,8 @@ def foresight(study: Study, dataset: Dataset) -> list[LeakCheck]:
     good, seeing = [], []
     for name in dataset.features:
         ahead = _feature_ic(dataset.table, name, "label", lag)
-        if ahead.mean is None or ahead.t is None or abs(ahead.t) < SURE:
+        # Without a t there is no spread: the rank IC is the same on each date, as of the label itself.
+        if ahead.mean is None or (ahead.t is not None and abs(ahead.t) < SURE):
             continue
         if abs(ahead.mean) >= TOO_GOOD:
             good.append((name, ahead.mean))
@@ -89,12 +92,17 @@ def foresight(study: Study, dataset: Dataset) -> list[LeakCheck]:
         if abs(ahead.mean) >= FORESIGHT and abs(ahead.mean) > abs(behind.mean or 0.0):
             seeing.append((name, ahead.mean))
     return [
-        _named("too good", "leak", good, f"mean rank IC of a single feature of {TOO_GOOD} or more: check its inputs"),
         _named(
-            "foresight",
-            "suspicious",
+            LeakCheck("too good", "leak", f"a mean rank IC of {TOO_GOOD} or more by itself: check its inputs"),
+            f"no feature has a mean rank IC of {TOO_GOOD} or more by itself",
+            good,
+        ),
+        _named(
+            LeakCheck(
+                "foresight", "suspicious", "closer related to later returns than to earlier ones: check its inputs"
+            ),
+            f"no feature with a rank IC of {FORESIGHT} or more is closer related to later returns than to earlier ones",
             seeing,
-            "closer related to the return after the session than to that before it: check its inputs",
         ),
     ]
 
@@ -127,8 +135,14 @@ def future_cut_off(study: Study, dataset: Dataset, recompute: Recompute | None) 
 
 def recompute_from(lake: Lake, study: Study) -> Recompute:
     """Return the function that computes the features of a study from the bars of a lake up to a day."""
-    chosen = chosen_features(study.features)
-    return lambda day: computed_features(lake, study, chosen, day)
+    chosen = study_features(study.features)
+
+    def recompute(day: date) -> pl.DataFrame:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", IncompleteData)  # the dataset has them as remarks
+            return computed_features(lake, study, chosen, day)
+
+    return recompute
 
 
 def _feature_ic(rows: pl.DataFrame, feature: str, label: str, lag: int) -> SeriesStatistics:
@@ -150,17 +164,12 @@ def _past_returns(study: Study, dataset: Dataset) -> pl.DataFrame:
     return dataset.table.join(long, on=["date", "symbol"], how="left", maintain_order="left")
 
 
-def _named(name: str, status: Status, found: Sequence[tuple[str, float]], meaning: str) -> LeakCheck:
+def _named(check: LeakCheck, passed: str, found: Sequence[tuple[str, float]]) -> LeakCheck:
+    """Return a check with the features that it found, or as passed where there are none."""
     if not found:
-        return LeakCheck(
-            name,
-            "passed",
-            f"no feature has a {meaning.partition(':')[0]}"
-            if name == "too good"
-            else f"no feature is {meaning.partition(':')[0]}",
-        )
+        return LeakCheck(check.name, "passed", passed)
     listed = ", ".join(f"{column} ({_number(value)})" for column, value in found)
-    return LeakCheck(name, status, f"{listed}: {meaning}", tuple(column for column, _ in found))
+    return LeakCheck(check.name, check.status, f"{listed}: {check.message}", tuple(column for column, _ in found))
 
 
 def _differs(a: pl.Series, b: pl.Series) -> bool:

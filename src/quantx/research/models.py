@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Collection
 from dataclasses import dataclass
 from importlib import import_module
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from quantx.research.preprocessing import Matrix
 
 ALLOWED = ("lightgbm", "sklearn")  # packages whose code a study may name
+_ROWS_A_THREAD = 50_000
 # LightGBM gives the same trees for the same data only with these; a study can't change them.
 _DETERMINISTIC = {"deterministic": True, "force_col_wise": True, "verbosity": -1}
 
@@ -37,7 +39,7 @@ class FittedModel:
 
 def fit_model(study: Study, features: Matrix, labels: Matrix, packages: Collection[str] = ALLOWED) -> FittedModel:
     """Train the model of a study on rows; ConfigError where the model refuses the rows or its parameters."""
-    regressor = regressor_of(study, packages)
+    regressor = regressor_of(study, packages, len(labels))
     preprocessing = fit_preprocessing(study.preprocessing, features)
     try:
         regressor.fit(preprocessing.apply(features), labels)
@@ -46,7 +48,7 @@ def fit_model(study: Study, features: Matrix, labels: Matrix, packages: Collecti
     return FittedModel(preprocessing, regressor)
 
 
-def regressor_of(study: Study, packages: Collection[str] = ALLOWED) -> Any:
+def regressor_of(study: Study, packages: Collection[str] = ALLOWED, rows: int = 0) -> Any:
     """Return the untrained regressor of a study; ConfigError where it is not allowed, or there is none."""
     model = study.model
     if isinstance(model, Estimator):
@@ -59,7 +61,7 @@ def regressor_of(study: Study, packages: Collection[str] = ALLOWED) -> Any:
         with extra("ml", "a study"):
             from lightgbm import LGBMRegressor
         made = LGBMRegressor
-    fixed = _DETERMINISTIC if made.__module__.startswith("lightgbm") else {}
+    fixed: dict[str, Any] = _DETERMINISTIC if made.__module__.startswith("lightgbm") else {}
     if changed := sorted(fixed.keys() & model.parameters.keys()):
         raise ConfigError(f"model.parameters: {changed[0]} is set by this program: the same data must give one model")
     known = inspect.signature(made).parameters
@@ -68,7 +70,13 @@ def regressor_of(study: Study, packages: Collection[str] = ALLOWED) -> Any:
     if strange and not takes_any:
         raise ConfigError(f"model.parameters: {made.__name__} has no parameter {strange[0]}; it has {', '.join(known)}")
     seeded = {"random_state": study.seed} if "random_state" in known else {}
+    fixed |= {"n_jobs": _threads(rows)} if fixed else {}
     return made(**{**seeded, **fixed, **model.parameters})
+
+
+def _threads(rows: int) -> int:
+    """Return a number of threads that some rows are worth: on few rows threads wait for each other."""
+    return max(1, min(os.cpu_count() or 1, rows // _ROWS_A_THREAD))
 
 
 def _estimator(model: Estimator, packages: Collection[str]) -> Any:

@@ -17,6 +17,7 @@ from quantx.settings.yaml_document import YamlDocument, read_yaml
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"  # part of paths
 STUDIES = Path("data/studies")  # the folder of a study without one
+_OF_DATASET = ("name", "universe", "symbols", "start", "end", "every", "features", "label", "as_of")
 _TAGGED = ("splits", "model")  # fields whose form depends on one of their values
 
 
@@ -143,6 +144,11 @@ class Study(_Part):
     def _instant_as_text(cls, value: Any) -> Any:
         return value.isoformat() if isinstance(value, date) else value
 
+    @property
+    def dataset_part(self) -> dict[str, Any]:
+        """Return the fields that make the dataset, as plain values."""
+        return self.model_dump(mode="json", include=set(_OF_DATASET))
+
     def part_hash(self, *parts: str) -> str:
         """Return the SHA-256 of some fields, or of all, as 16 hexadecimal digits."""
         document = self.model_dump(mode="json", include=set(parts) if parts else None)
@@ -157,7 +163,9 @@ def read_study(path: Path) -> Study:
     try:
         return Study.model_validate(document.values)
     except ValidationError as error:
-        raise ConfigError(_problem(document, error.errors()[0])) from error
+        # A misspelt field is missing, too: its name is the problem.
+        errors = sorted(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
+        raise ConfigError(_problem(document, errors[0])) from error
 
 
 def _problem(document: YamlDocument, first: ErrorDetails) -> str:
@@ -172,9 +180,10 @@ def _problem(document: YamlDocument, first: ErrorDetails) -> str:
         return f"{where}: the field {field} is missing"
     if first["type"] == "union_tag_invalid":
         context = first["ctx"]
-        return f"{where}: {field}.{context['discriminator']}: {context['tag']!r} must be {context['expected_tags']}"
+        key = str(context["discriminator"]).strip("'")
+        return f"{where}: {field}.{key}: {context['tag']!r} must be {context['expected_tags']}"
     if first["type"] == "union_tag_not_found":
-        return f"{where}: {field} needs the field {first['ctx']['discriminator']}"
+        return f"{where}: {field} needs the field {first['ctx']['discriminator']}".replace("'", "")
     return f"{where}: {field or 'the study'}: {value_fact(first)}".replace("'", "")
 
 

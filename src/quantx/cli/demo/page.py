@@ -11,10 +11,10 @@ from typing import Any
 import polars as pl
 
 from quantx import __version__
-from quantx.cli.demo.charts import GridChart, LineChart, coverage_chart, line_chart
 from quantx.core.calendars import calendar
 from quantx.core.quality import RULES
 from quantx.core.symbols import venue_of
+from quantx.pages.charts import GridChart, LineChart, coverage_chart, line_chart
 from quantx.pages.render import render_page
 from quantx.pages.views import table_of
 

@@ -15,6 +15,7 @@ import typer
 import yaml
 
 from quantx.cli.after_work import inspect
+from quantx.cli.demo.features import show_features
 from quantx.cli.demo.filings import show_filings
 from quantx.cli.demo.page import Chapter, DemoResults, write_page
 from quantx.cli.demo.proofs import show_proofs
@@ -83,6 +84,7 @@ def demo(
             chapters = _tell(platform, market, story, url)
             show_filings(platform, market)
             inspect(platform)
+            show_features(platform)
             findings = _find(platform, market, story, chapters)
             _show(platform, findings)
             show_proofs(platform, folder, story.revision)

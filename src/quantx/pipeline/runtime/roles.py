@@ -10,8 +10,8 @@ from before the seal can follow it.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
@@ -34,14 +34,16 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 _ATTEMPTS = 5
-# The tables of each role, by name, each with its revisions; features has those of its zone, and the curator all others.
+# The tables of each role, by name, each with its revisions; features also has those of the sets,
+# and the curator all others.
 _TABLES: Mapping[Role, tuple[str, ...]] = {
     "universes": ("universe_members",),
     "instruments": ("instruments", "symbol_history", "filer_symbols"),
     "reconciler": ("agreements", "verdicts", "action_verdicts"),
     "publisher": ("sessions", "findings"),
+    "features": ("predictions",),
 }
-COMMITTING: tuple[Role, ...] = ("curator", *_TABLES, "features")
+COMMITTING: tuple[Role, ...] = ("curator", *_TABLES)
 
 
 @dataclass(frozen=True)
@@ -88,19 +90,38 @@ def take_role(location: LakeLocation, tables: Tables, state: State, role: Role) 
         if hold is None:
             yield None
             return
-        epoch, past = _next_epoch(location, state, role)
-        holder = RoleHolder(hold, epoch, past.versions())
-        if not past.ended:
-            names = tables_of(role, tables)
-            with one_state(names):
-                for name in names:
-                    tables[name].seal(CommitContext(by=holder))
-        try:
+        with _holding(location, tables, state, role, hold) as holder:
             yield holder
-        except CommitConflict:  # nothing is under way: the commit was refused
-            _end(holder)
-            raise
+
+
+@contextmanager
+def take_all_roles(
+    location: LakeLocation, tables: Tables, state: State, others: Sequence[Role] = ()
+) -> Iterator[Mapping[Role, RoleHolder] | None]:
+    """Hold all roles that commit, and others, while the block lasts; yield None if another process holds one."""
+    with state.exclusive(*COMMITTING, *others) as hold, ExitStack() as held:
+        if hold is None:
+            yield None
+            return
+        yield {role: held.enter_context(_holding(location, tables, state, role, hold)) for role in COMMITTING}
+
+
+@contextmanager
+def _holding(location: LakeLocation, tables: Tables, state: State, role: Role, hold: Hold) -> Iterator[RoleHolder]:
+    """Begin an epoch of a role whose lock is held, and end it with the block."""
+    epoch, past = _next_epoch(location, state, role)
+    holder = RoleHolder(hold, epoch, past.versions())
+    if not past.ended:
+        names = tables_of(role, tables)
+        with one_state(names):
+            for name in names:
+                tables[name].seal(CommitContext(by=holder))
+    try:
+        yield holder
+    except CommitConflict:  # nothing is under way: the commit was refused
         _end(holder)
+        raise
+    _end(holder)
 
 
 def committing(
@@ -126,7 +147,7 @@ def tables_of(role: Role, tables: Tables) -> list[str]:
     """Return the names of the tables to which a role commits."""
     from quantx.core.features.tables import FEATURE_TABLES  # loads the library for frames
 
-    owned = {**_TABLES, "features": tuple(table.name for table in FEATURE_TABLES)}
+    owned = {**_TABLES, "features": (*_TABLES["features"], *(table.name for table in FEATURE_TABLES))}
     others = {name for names in owned.values() for name in names}
 
     def is_own(name: str) -> bool:

@@ -1,0 +1,102 @@
+"""Look-ahead that is planted in a study is found, and an honest study passes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+
+from quantx.core.features.feature import Feature, RowMemory
+from quantx.core.features.sets import SETS
+from quantx.errors import ConfigError
+from quantx.reader import Lake
+from quantx.research.dataset import Dataset, build_dataset
+from quantx.research.feature_rows import study_features
+from quantx.research.leaks import LeakCheck, foresight, future_cut_off, leak_checks, recompute_from
+from quantx.research.study import Study
+
+StudyOf = Callable[..., Study]
+
+
+def _feature(name: str, kernel: Callable[[], pl.Expr], kind: str = "series") -> Feature:
+    return Feature(
+        name,
+        kernel,
+        inputs=("close",),
+        formula="planted",
+        source="planted",
+        memory=RowMemory(0),
+        kind=kind,  # type: ignore[arg-type]
+    )
+
+
+@pytest.fixture
+def planted() -> Iterator[None]:
+    """The set `technical` with features that look forward, in ways that are seen in real code."""
+    close, honest = pl.col("close"), SETS["technical"]
+    looking = (
+        _feature("next", lambda: close.shift(-3) / close - 1),
+        _feature("whole_mean", lambda: close / close.mean()),  # over the whole series
+        _feature("centred", lambda: close / close.rolling_mean(5, center=True)),
+        _feature("honest", lambda: close / close.shift(5) - 1),
+        _feature("future_return", lambda: close.shift(-5) / close - 1, kind="label"),
+    )
+    SETS["technical"] = replace(honest, features=(*honest.features, *looking))
+    yield
+    SETS["technical"] = honest
+
+
+def by_name(checks: list[LeakCheck]) -> dict[str, LeakCheck]:
+    return {each.name: each for each in checks}
+
+
+def test_an_honest_study_passes(study_lake: Lake, study_of: StudyOf) -> None:
+    study = study_of(features=["technical"])
+    checks = leak_checks(study, build_dataset(study_lake, study), recompute_from(study_lake, study))
+    assert {each.status for each in checks} == {"passed"}
+    assert [each.name for each in checks] == ["shuffled label", "too good", "foresight", "future cut off"]
+
+
+@pytest.mark.usefixtures("planted")
+def test_kernels_that_look_forward_are_found_when_the_future_is_cut_off(study_lake: Lake, study_of: StudyOf) -> None:
+    study = study_of(features=["next", "whole_mean", "centred", "honest"])
+    check = future_cut_off(study, build_dataset(study_lake, study), recompute_from(study_lake, study))
+    assert (check.status, check.columns) == ("leak", ("next", "whole_mean", "centred"))
+
+
+@pytest.mark.usefixtures("planted")
+def test_a_label_is_no_feature(study_of: StudyOf, study_lake: Lake) -> None:
+    with pytest.raises(ConfigError, match=r"technical.future_return is a label: it looks into the future"):
+        study_features(["technical.future_return"])
+    with pytest.raises(ConfigError, match="a label can't be an input"):
+        build_dataset(study_lake, study_of(features=["technical"]))
+
+
+@pytest.mark.parametrize(("share", "found"), [(1.0, {"too good", "foresight"}), (0.25, {"too good", "foresight"})])
+def test_a_column_with_the_future_in_it_is_found(
+    study_lake: Lake, study_of: StudyOf, share: float, found: set[str]
+) -> None:
+    """The column is noise with a share of the label: a study with it would earn a fortune."""
+    study = study_of()
+    honest = build_dataset(study_lake, study)
+    spread = honest.table["label"].std()
+    noise = pl.Series(np.random.default_rng(1).normal(0, 1, honest.table.height))
+    column = share * pl.col("label") / spread + (1 - share) * noise
+    dataset = replace(honest, table=honest.table.with_columns(column.alias("rsi_14")))
+    checks = by_name(foresight(study, dataset))
+    assert {name for name, each in checks.items() if each.columns} == found
+    assert checks["too good"].status == "leak"
+    assert checks["too good"].columns == ("rsi_14",)
+
+
+def test_shuffled_labels_leave_nothing_to_learn(study_lake: Lake, study_of: StudyOf) -> None:
+    """Even where the features have the label in them: the shuffled ones are others."""
+    study = study_of()
+    honest = build_dataset(study_lake, study)
+    dataset = Dataset(honest.table.with_columns(pl.col("label").alias("rsi_14")), honest.prices, honest.facts)
+    checks = by_name(leak_checks(study, dataset, None))
+    assert checks["shuffled label"].status == "passed"
+    assert checks["future cut off"].status == "not checked"
