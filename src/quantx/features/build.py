@@ -36,7 +36,7 @@ from quantx.reader.feature_values import kind_of
 log = structlog.get_logger()
 
 _KERNELS = ("polars", "polars-talib")
-_WRITTEN_AT_ONCE = 400_000_000  # bytes of rows in memory that become files together
+_WRITTEN_AT_ONCE = 250_000_000  # bytes of rows in memory that become files together
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,7 +131,7 @@ class _Build:
             **self._source.fields(usable),
         )
         done = Built(feature_set=self._set.name, table=self._table.name, symbols=symbols)
-        if symbols == 0:
+        if symbols == 0 and usable is None:
             return done
         if usable is None:
             chunks = self._source.chunks() if isinstance(engine, ClusterEngine) else None
@@ -143,9 +143,10 @@ class _Build:
             self._show(files, replace(record, rows=rows), read_at)
             return replace(done, rows=rows, whole=True)
         count = inputs.row_count(self._table)
-        done = self._update(record, read_at, count, done)
-        if done.nothing and usable.rows != count:  # nothing was lost
-            self._stored.annotate(self._context(replace(record, rows=count)), read_at=read_at)
+        done = self._update(record, read_at, count, done) if symbols else done
+        record = replace(record, rows=count, at=usable.at)
+        if done.nothing and record != usable:  # the next build, and queries, need not compare these inputs again
+            self._stored.annotate(self._context(record), read_at=read_at)
         return done
 
     def _written(self) -> tuple[list[AddedFile], int]:
