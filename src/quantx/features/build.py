@@ -37,7 +37,7 @@ log = structlog.get_logger()
 
 _KERNELS = ("polars", "polars-talib", "ta-lib")
 _MOST_FILES = 4  # of a year after a build on a cluster, where each chunk writes files of its own
-_WRITTEN_AT_ONCE = 400_000_000  # bytes of rows in memory that become files together
+_WRITTEN_AT_ONCE = 250_000_000  # bytes of rows in memory that become files together
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,7 +132,7 @@ class _Build:
             **self._source.fields(usable),
         )
         done = Built(feature_set=self._set.name, table=self._table.name, symbols=symbols)
-        if symbols == 0:
+        if symbols == 0 and usable is None:
             return done
         if usable is None:
             chunks = self._source.chunks() if isinstance(engine, ClusterEngine) else None
@@ -146,9 +146,10 @@ class _Build:
                 self._stored.fold(CommitContext(by=self._holder), _MOST_FILES)
             return replace(done, rows=rows, whole=True)
         count = inputs.row_count(self._table)
-        done = self._update(record, read_at, count, done)
-        if done.nothing and usable.rows != count:  # nothing was lost
-            self._stored.annotate(self._context(replace(record, rows=count)), read_at=read_at)
+        done = self._update(record, read_at, count, done) if symbols else done
+        record = replace(record, rows=count, at=usable.at)
+        if done.nothing and record != usable:  # the next build, and queries, need not compare these inputs again
+            self._stored.annotate(self._context(record), read_at=read_at)
         return done
 
     def _written(self) -> tuple[list[AddedFile], int]:
