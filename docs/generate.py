@@ -15,6 +15,7 @@ from typing import Any
 import typer
 
 from quantx.cli.app import app
+from quantx.core.asset_classes import ASSET_CLASS_NAMES
 from quantx.core.cost import StageUsage
 from quantx.core.dictionary import fields_of
 from quantx.core.features.tables import FEATURE_TABLES, ZONE, feature_of
@@ -22,7 +23,8 @@ from quantx.core.fundamentals.reasons import REASONS
 from quantx.core.fundamentals.revisions import CLASSES
 from quantx.core.quality import POLICY_VERSION, RULES
 from quantx.core.quality import operational_rules as operational
-from quantx.core.quality.rule import MARKETS, Rule
+from quantx.core.quality.rule import Rule
+from quantx.core.symbols import MARKETS
 from quantx.core.tables import TABLES
 from quantx.pipeline.reporting.cost import estimate, read_prices
 from quantx.pipeline.reporting.cost import page as cost_page
@@ -137,6 +139,8 @@ def _tuples(module: Any) -> list[tuple[Any, ...]]:
 def _rule(rule: Rule) -> str:
     tables_ = ", ".join(f"`{name.strip()}`" for name in rule.dataset.split(","))
     markets = "all markets" if set(rule.markets) == set(MARKETS) else f"markets {', '.join(rule.markets)}"
+    if rule.classes != ASSET_CLASS_NAMES:
+        markets += f" · classes {', '.join(rule.classes)}"
     return (
         f"\n### `{rule.id}`\n\n**{rule.severity}** · {tables_} · {markets}\n\nViolation: {rule.meaning}.\n"
         f"\nWhy: {rule.why}.\n\nSeen or defined: {rule.reference}.\n"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 
+import polars as pl
 import pytest
 
 from quantx.core.asset_classes import ASSET_CLASSES, class_of, contract_month, currencies_of, inverse_pair, is_traded
 from quantx.core.calendars import calendar, expected_sessions
+from quantx.core.pairs import inverse_bars
 from quantx.core.symbols import hyphenated_symbol, parse_symbol, symbol_of, venue_of
 from quantx.errors import InvalidSymbol
 
@@ -75,6 +77,31 @@ def test_a_pair_has_an_inverse_and_a_crypto_currency_none() -> None:
         inverse_pair("BTC-USD")
     with pytest.raises(InvalidSymbol, match="no pair of currencies"):
         currencies_of("AAPL")
+
+
+def test_bars_of_a_pair_quoted_the_other_way_round() -> None:
+    bars = pl.DataFrame(
+        {
+            "symbol": ["EURUSD=X", "USDJPY=X"],
+            "date": [date(2024, 3, 8)] * 2,
+            "open": [1.25, 150.0],
+            "high": [2.0, 160.0],
+            "low": [1.0, 125.0],
+            "close": [1.6, 100.0],
+            "volume": [0, 0],
+            "currency": ["USD", "JPY"],
+            "source": ["yahoo", "yahoo"],
+        }
+    )
+    turned = inverse_bars(bars)
+    assert turned.columns == bars.columns
+    assert turned.select("symbol", "open", "high", "low", "close", "currency").rows() == [
+        ("USDEUR=X", 0.8, 1.0, 0.5, 0.625, "EUR"),
+        ("JPYUSD=X", 1 / 150, 0.008, 0.00625, 0.01, "USD"),
+    ]
+    assert inverse_bars(turned).drop("open").equals(bars.drop("open"))
+    with pytest.raises(InvalidSymbol, match="no pair of two currencies"):
+        inverse_bars(bars.with_columns(symbol=pl.lit("BTC-USD")))
 
 
 def test_a_contract_ends_with_its_month_of_delivery_and_a_continuous_series_is_not_traded() -> None:

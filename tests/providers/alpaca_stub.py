@@ -20,8 +20,7 @@ from pydantic import SecretStr
 from quantx.core.model import Payload, Window
 from quantx.providers.alpaca import Alpaca
 from quantx.providers.alpaca_session import AlpacaSession
-
-from .serving import StubHandler, serving
+from quantx.testing.serving import StubHandler, serving
 
 NOW = datetime(2024, 3, 8, 22, 0, tzinfo=UTC)
 WINDOW = Window(date(2024, 3, 4), date(2024, 3, 8))

@@ -21,8 +21,7 @@ from quantx.core.symbols import US, canonical_symbol, venue_of
 from quantx.errors import InvalidSymbol
 from quantx.providers.yahoo import Yahoo
 from quantx.providers.yahoo_session import YahooSession
-
-from .serving import StubHandler, serving
+from quantx.testing.serving import StubHandler, serving
 
 CHART_PATH = "/v8/finance/chart/"
 NOW = datetime(2024, 3, 8, 12, 0, tzinfo=UTC)

@@ -14,10 +14,10 @@ from quantx.core.model import Payload, Window
 from quantx.providers.alpaca import Alpaca
 from quantx.providers.http import HttpReply
 from quantx.providers.protocol import Provider
+from quantx.testing.provider_contract import ProviderContract
 
 from ..market_data import either
 from .alpaca_stub import StoppedClock, page, payload, recorded
-from .contract import ProviderContract
 
 
 class NoClock:

@@ -23,10 +23,10 @@ from quantx.errors import MalformedPayload, NotEntitled, ProviderError, RateLimi
 from quantx.providers.alphavantage import PATH, REFUSALS, AlphaVantage, wire_symbol
 from quantx.providers.alphavantage_minutes import stamps_of
 from quantx.providers.protocol import Dataset, Page, Provider, Request
+from quantx.testing.provider_contract import ProviderContract, check_schema
+from quantx.testing.stub_vendor import NOW, Answer, NoClock, Question, StoppedClock, payload, replying_with, stub_vendor
 
 from ..market_data import either
-from .contract import ProviderContract, check_schema
-from .vendor_stub import NOW, Answer, NoClock, Question, StoppedClock, payload, replying_with, stub_vendor
 
 URL = "https://www.alphavantage.co/query?function={}&symbol={}"
 OFFLINE = AlphaVantage(None, NoClock())  # type: ignore[arg-type]  # normalize needs no session

@@ -17,10 +17,10 @@ from quantx.core.model import Payload, Window
 from quantx.errors import MalformedPayload, NotEntitled, ProviderError, RateLimited
 from quantx.providers.fmp import BARS, DIVIDENDS, REFUSALS, SPLITS, Fmp, wire_symbol
 from quantx.providers.protocol import Provider, Request, VendorFrames
+from quantx.testing.provider_contract import ProviderContract, check_schema
+from quantx.testing.stub_vendor import Answer, NoClock, StoppedClock, payload, replying_with, stub_vendor
 
 from ..market_data import either
-from .contract import ProviderContract, check_schema
-from .vendor_stub import Answer, NoClock, StoppedClock, payload, replying_with, stub_vendor
 
 HOST = "https://financialmodelingprep.com"
 OFFLINE = Fmp(None, NoClock())  # type: ignore[arg-type]  # normalize needs no session

@@ -18,9 +18,9 @@ from quantx.providers.fmp import Fmp
 from quantx.providers.fmp_statements import BALANCE, CASH_FLOW, INCOME, STATEMENTS
 from quantx.providers.protocol import Request
 from quantx.settings.concepts import shipped_concepts
+from quantx.testing.stub_vendor import Answer, NoClock, StoppedClock, payload, stub_vendor
 
 from ..core.fundamentals.recorded import RECORDED, recorded_facts
-from .vendor_stub import Answer, NoClock, StoppedClock, payload, stub_vendor
 
 OFFLINE = Fmp(None, NoClock())  # type: ignore[arg-type]  # normalize needs no session
 

@@ -9,8 +9,7 @@ import pytest
 
 from quantx.errors import MalformedPayload, RateLimited, TransientProviderError
 from quantx.providers.http import HttpSession
-
-from .vendor_stub import Answer, stub_vendor
+from quantx.testing.stub_vendor import Answer, stub_vendor
 
 
 def test_a_reply_is_kept_as_it_came() -> None:

@@ -21,11 +21,14 @@ from quantx.providers.http_provider import HttpProvider
 from quantx.providers.protocol import Request
 from quantx.providers.registry import VENDORS, open_providers, quotas_of, why_absent
 from quantx.settings import Settings, load_settings
-
-from .vendor_stub import KEY, Answer, StoppedClock, stub_vendor
+from quantx.testing.stub_vendor import KEY, Answer, StoppedClock, stub_vendor
 
 WINDOW = Window(date(2026, 1, 5), date(2026, 1, 12))
-OVER_HTTP = tuple(source for source, vendor in VENDORS.items() if issubclass(vendor.adapter, HttpProvider))  # type: ignore[arg-type]
+OVER_HTTP = tuple(
+    source
+    for source, vendor in VENDORS.items()
+    if vendor.keys and issubclass(vendor.adapter, HttpProvider)  # type: ignore[arg-type]
+)
 QUOTED = f"We have detected your API key as {KEY} and our limit is 25 requests per day"
 ANSWERS = {
     "refused": Answer(json.dumps({"Information": QUOTED, "Error Message": QUOTED}).encode()),

@@ -20,9 +20,9 @@ from quantx.providers.sec import Sec
 from quantx.providers.sec_lists import read_index, read_tickers
 from quantx.sandbox.sec_wire import BLOCKED
 from quantx.settings import Settings, load_settings
+from quantx.testing.stub_vendor import NOW, Answer, Question, StoppedClock, StubVendor, stub_vendor
 
 from ..market_data import FOLDER, RECORDED
-from .vendor_stub import NOW, Answer, Question, StoppedClock, StubVendor, stub_vendor
 
 FILER = "CIK0000320193"
 ROW = {"end": "2024-09-28", "val": 364980000000, "accn": "0000320193-24-000123", "fy": 2024, "fp": "FY", "form": "10-K",

@@ -16,9 +16,9 @@ from quantx.errors import ConfigError, ProviderError, TerminalProviderError, Unk
 from quantx.providers import sec_archive
 from quantx.providers.protocol import Page, Request
 from quantx.providers.sec_archive import SecArchives, open_archives
+from quantx.testing.stub_vendor import StoppedClock
 
 from .test_sec import FILER, PAGE, ROW, facts, submissions
-from .vendor_stub import StoppedClock
 
 DAY = date(2026, 1, 15)
 OTHER = "CIK0000789019"

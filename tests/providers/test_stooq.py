@@ -18,10 +18,10 @@ from quantx.core.symbols import parse_symbol
 from quantx.errors import MalformedPayload, NotEntitled, ProviderError, RateLimited, UnknownSymbol
 from quantx.providers.protocol import Provider, Request
 from quantx.providers.stooq import PATH, REFUSALS, Stooq, wire_symbol
+from quantx.testing.provider_contract import ProviderContract, check_schema
+from quantx.testing.stub_vendor import Answer, NoClock, StoppedClock, payload, replying_with, stub_vendor
 
 from ..market_data import either
-from .contract import ProviderContract, check_schema
-from .vendor_stub import Answer, NoClock, StoppedClock, payload, replying_with, stub_vendor
 
 URL = "https://stooq.com/q/d/l/?s={}&i=d"
 WINDOW = Window(date(2026, 1, 5), date(2026, 1, 12))

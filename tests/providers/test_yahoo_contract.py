@@ -18,10 +18,10 @@ from quantx.errors import MalformedPayload
 from quantx.providers.http import HttpReply
 from quantx.providers.protocol import Provider
 from quantx.providers.yahoo import Yahoo
+from quantx.testing.provider_contract import ProviderContract, check_schema
 
 from ..market_data import either
 from .conftest import StoppedClock, document, payload
-from .contract import ProviderContract, check_schema
 from .recordings import read_recordings
 
 

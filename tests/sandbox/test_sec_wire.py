@@ -26,9 +26,9 @@ from quantx.sandbox.quota import BlockingQuota
 from quantx.sandbox.sec_wire import SecWire
 from quantx.sandbox.synthetic import SyntheticMarket
 from quantx.sandbox.synthetic_filings import FIRST_CIK
+from quantx.testing.stub_vendor import StoppedClock
 
 from ..providers.test_sec import FILER, PAGE, ROW, facts, submissions
-from ..providers.vendor_stub import StoppedClock
 
 AGENT = {"user-agent": "tests (me@example.org)"}
 LATER = {**ROW, "accn": "0000320193-25-000079", "filed": "2025-10-31", "frame": "CY2024Q3I", "val": 1}

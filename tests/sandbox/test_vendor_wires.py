@@ -32,7 +32,11 @@ from quantx.settings import Settings
 
 KEY = "CANARY0KEY"
 PAGES_OF_BARS = {"stooq": 1, "alphavantage": 1, "fmp": 3}
-SOURCES = tuple(source for source, vendor in VENDORS.items() if issubclass(vendor.adapter, HttpProvider))  # type: ignore[arg-type]
+SOURCES = tuple(  # of bars; tests/providers/test_rates.py fetches rates
+    source
+    for source, vendor in VENDORS.items()
+    if "bars" in vendor.capabilities.datasets and issubclass(vendor.adapter, HttpProvider)  # type: ignore[arg-type]
+)
 ALL = Window(date(2000, 1, 3), date(2024, 12, 31))
 PRICES = ("open", "high", "low", "close")
 NOISE = 1e-9

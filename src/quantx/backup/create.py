@@ -6,6 +6,7 @@ stored again. A backup that was killed is continued by the next one: what it had
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -17,8 +18,10 @@ from psycopg.rows import DictRow
 
 from quantx.backup.cut import consistent_cut, live_files, log_version
 from quantx.backup.manifest import Manifest, ObjectCopy, StateCopy
+from quantx.backup.places import PLACES, note_place
 from quantx.backup.state_copy import copy_state
 from quantx.backup.store import BackupStore
+from quantx.backup.tombstones import keep_tombstones
 from quantx.errors import Busy, ConfigError, DamagedObject, LakeError
 from quantx.lake.digests import sha256
 from quantx.lake.epochs import STATE_ID
@@ -26,6 +29,7 @@ from quantx.lake.files import named_digest
 from quantx.lake.raw import raw_damage
 from quantx.lake.replay import HINT
 from quantx.lake.store import LakeLocation, ListedObject
+from quantx.lake.tombstones import is_pending, read_tombstones
 from quantx.pipeline.runtime.lake_ids import LAKE_ID
 from quantx.pipeline.runtime.roles import confirm_lake
 from quantx.state.postgres import PostgresState
@@ -34,9 +38,9 @@ OnStep = Callable[[str, int, int | None], None]  # phase, finished objects, of h
 _THREADS = 8
 _PORTION = 200  # objects that are copied between two notes
 RESTORED = "meta/restored.json"  # the backup from which a lake was restored
-# Of the lake that was copied, not of the one that is restored: its owner, its roles, its origin, and a state on
-# machines that do not outlive a run.
-_LEFT_OUT = (LAKE_ID, STATE_ID, RESTORED, "meta/epochs/", "state/")
+# Of the lake that was copied, not of the one that is restored: its owner, its roles, its origin, its backups, and a
+# state on machines that do not outlive a run.
+_LEFT_OUT = (LAKE_ID, STATE_ID, RESTORED, "meta/epochs/", "state/", f"{PLACES}/")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +98,10 @@ def create_backup(
             damaged=sorted(copier.damaged),
         )
         on_step("manifest", 0, None)
+        keep_tombstones(store, location)
         store.add(manifest)
+    with contextlib.suppress(LakeError):  # without the right to write there: then a deletion does not name the backups
+        note_place(location, store.url)
     return BackupResult(
         manifest=manifest,
         copied=copier.copied,
@@ -130,6 +137,8 @@ class _Copier:
     def copy_lake(self, versions: Mapping[str, int], portion: int, on_step: OnStep) -> dict[str, ObjectCopy]:
         """Copy the objects that belong to these versions of the tables, and all others; return them by path."""
         found = self._location.objects("")
+        for path in is_pending(self._location, read_tombstones(self._location)):
+            found.pop(path, None)  # deleted for good, and kept by a retention policy only
         live = {path for table, version in versions.items() for path in live_files(self._location, table, version)}
         if missing := sorted(live - found.keys()):
             raise DamagedObject(f"{missing[0]} is missing in {self._location.url}; `quantx verify --repair` repairs it")

@@ -1,5 +1,7 @@
 """Restore a backup into an empty lake and an empty database: objects, then the state, then the lake's ids.
 
+Tombstones from after the backup are brought along: what they name is deleted again by `apply_tombstones`.
+
 The restored lake gets a new id, which the restored state records in the same transaction as its rows. So these two
 belong together, and the state and the lake from before are refused beside them: neither can write into the other by
 accident. The state keeps its own id: its rounds go on where they ended (see `quantx.backup.cut`).
@@ -19,8 +21,10 @@ from ulid import ULID
 
 from quantx.backup.create import RESTORED, OnStep
 from quantx.backup.manifest import Manifest
+from quantx.backup.places import note_place
 from quantx.backup.state_copy import restore_state
 from quantx.backup.store import BackupStore
+from quantx.backup.tombstones import bring_tombstones
 from quantx.errors import ConfigError
 from quantx.lake.epochs import STATE_ID
 from quantx.lake.store import LakeLocation
@@ -67,6 +71,8 @@ def restore_backup(
     origin = {"backup": manifest.id, "from": store.url, "lake_url": manifest.lake_url, "lake_id": manifest.lake_id}
     location.put(RESTORED, json.dumps(origin).encode())
     location.put(STATE_ID, manifest.state_id.encode())
+    bring_tombstones(store, location)
+    note_place(location, store.url)
     on_step("open", 0, None)
     location.put(LAKE_ID, lake_id.encode())
     return RestoreResult(

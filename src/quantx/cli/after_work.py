@@ -6,8 +6,8 @@ import contextlib
 import time
 from pathlib import Path
 
-from quantx.cli.output import err
-from quantx.errors import QuantxError, StateError
+from quantx.cli.output import counted, err
+from quantx.errors import LakeError, QuantxError, StateError
 from quantx.pipeline.runtime.platform import Platform
 from quantx.settings import Settings
 
@@ -44,6 +44,22 @@ def inspect(platform: Platform, until: float | None = None) -> None:
             )
     if platform.settings.sql_views is not None and not stopping():
         _refresh_views(platform.settings, platform.settings.sql_views)
+
+
+def imported_from_inbox(platform: Platform) -> int:
+    """Import the files in the lake's inbox, and print what was refused; return how many rows are new or changed."""
+    from quantx.pipeline.importing.inbox import import_inbox
+    from quantx.pipeline.wiring import worker_of
+
+    try:
+        done = import_inbox(platform, worker_of)
+    except LakeError as error:
+        err.print(f"the inbox was not imported: {error}; the next sweep goes on")
+        return 0
+    if done.refused:
+        some = counted(done.refused, "file")
+        err.print(f"{some} in the inbox refused; `quantx findings list --rule import_refused` shows why")
+    return done.rows
 
 
 def describe_platform_filers(platform: Platform) -> None:

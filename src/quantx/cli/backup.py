@@ -184,6 +184,7 @@ def restore(url: Url, backup_id: Id = None, json: Json = False, use_local: UseLo
 
     with _steps() as on_step:
         done = restore_backup(store, manifest, location, open_database, on_step)
+    _delete_again(settings)
     if json:
         print_json({"url": store.url, "lake_url": location.url, **asdict(done)})
     else:
@@ -193,6 +194,21 @@ def restore(url: Url, backup_id: Id = None, json: Json = False, use_local: UseLo
         )
         out.print("next: `quantx verify`, then `quantx status`; the configuration is in the manifest")
     return 0
+
+
+def _delete_again(settings: Settings) -> None:
+    """Delete what the tombstones from after a restored backup name."""
+    from quantx.lake.store import open_location
+    from quantx.lake.tombstones import deleted_of
+    from quantx.pipeline.runtime.platform import open_platform
+    from quantx.pipeline.wiring import deleter_of
+
+    location = open_location(settings.lake_url, settings)
+    if not any(stone for stone in deleted_of(location).stones if not stone.done):
+        return
+    with open_platform(settings) as platform:
+        for done in deleter_of(platform).resume():
+            err.print(f"deleted again: tombstone {done.id}, {counted(sum(done.rows.values()), 'row')} of tables")
 
 
 @contextmanager

@@ -57,6 +57,11 @@ COMMANDS: Mapping[str, CommandModules] = {
         "data",
         summary="Fetch and curate every session since the last one, and record the vendor's corrections as revisions.",
     ),
+    "import": _of(
+        "importing",
+        summary="Import bars from files: CSV, Parquet, Excel, archives. They are checked, revised and explained as a"
+        " vendor's.",
+    ),
     "work": _of(
         "data",
         summary="Process queued tasks: fetch, store, curate. Any number of workers may run; this is the container's"
@@ -154,8 +159,18 @@ COMMANDS: Mapping[str, CommandModules] = {
         "research",
         summary="Run a study: build a dataset without look-ahead, train a model, judge it, and write its predictions.",
     ),
+    "rates": _of(
+        "rates",
+        "rates_show",
+        summary="Fetch the US Treasury's par yields and the ECB's reference rates, and show them point in time.",
+    ),
     "instruments": _of(
         "instruments", summary="Manage securities and their symbol history: list, import from files, delist."
+    ),
+    "delete": _of(
+        "delete",
+        summary="Delete a vendor's data for good, everywhere: tables, revisions, quarantine, files, raw replies, state,"
+        " cache.",
     ),
     "state": _of(
         "state",

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from quantx.cli.after_work import inspect
+from quantx.cli.after_work import imported_from_inbox, inspect
+from quantx.cli.estimate import show_estimate
 from quantx.cli.options import (
     ChunkSize,
+    DryRun,
     EnqueueOnly,
     Json,
     MaxWorkers,
@@ -112,6 +114,7 @@ def backfill(
     max_workers: MaxWorkers = None,
     chunk_size: ChunkSize = None,
     again: Annotated[bool, typer.Option("--again", help="Fetch again what was fetched before.")] = False,
+    dry_run: DryRun = False,
     enqueue_only: EnqueueOnly = False,
     use_local: UseLocal = False,
     json: Json = False,
@@ -127,11 +130,13 @@ def backfill(
     settings = traced_settings(use_local, max_workers=max_workers, chunk_size=chunk_size)
     if not any(scope.values()) and not is_symbol_list(settings.universe_path):
         raise ConfigError("nothing to fetch was given: use --universe NAME|FILE.csv, --phase PHASE or --symbols A,B")
-    with open_platform(settings, modules=() if enqueue_only else modules_to_fetch(settings)) as platform:
+    with open_platform(settings, modules=() if enqueue_only or dry_run else modules_to_fetch(settings)) as platform:
         # The UTC day by the state's clock: this machine's may be wrong, and a day behind the sessions of Tokyo.
         last = given or platform.clock.now().date()
         _check_order(first, last)
         request = UpdateRequest(**scope, window=Window(first, last), source=source, timeframe=timeframe, again=again)
+        if dry_run:
+            return show_estimate(platform, request, json=json)
         return carry_out(platform, plan_request(platform, request), enqueue_only=enqueue_only, json=json)
 
 
@@ -144,6 +149,7 @@ def update_daily(
     timeframe: Timeframe = "1d",
     max_workers: MaxWorkers = None,
     chunk_size: ChunkSize = None,
+    dry_run: DryRun = False,
     enqueue_only: EnqueueOnly = False,
     use_local: UseLocal = False,
     json: Json = False,
@@ -155,7 +161,9 @@ def update_daily(
     scope = scope_of(universe, phase, symbols)
     request = UpdateRequest(**scope, lookback_days=lookback_days, source=source, timeframe=timeframe)
     settings = traced_settings(use_local, max_workers=max_workers, chunk_size=chunk_size)
-    with open_platform(settings, modules=() if enqueue_only else modules_to_fetch(settings)) as platform:
+    with open_platform(settings, modules=() if enqueue_only or dry_run else modules_to_fetch(settings)) as platform:
+        if dry_run:
+            return show_estimate(platform, request, json=json)
         plan = plan_request(platform, request)
         return carry_out(platform, plan, enqueue_only=enqueue_only, json=json, named=bool(request.symbols))
 
@@ -181,6 +189,7 @@ def work(
     with open_platform(settings, retry_seconds=retry_seconds, modules=modules_to_fetch(settings)) as platform:
         left = None if time_budget is None else max(0.0, time_budget - (time.monotonic() - begun))
         end = None if time_budget is None else begun + _INSPECTING * time_budget
+        imported_from_inbox(platform)
         done = _process(platform, inspect_until=end, until_empty=until_empty, time_budget=left)
         stopped = platform.runtime.stopping
     out.print(
@@ -264,7 +273,7 @@ def _process(
             display.update(bar, completed=progress.landed + progress.failed, note=note[:80])
 
         worker = worker_of(platform, on_progress=show)
-        with _stops_on_signals(platform.runtime.stop):
+        with stops_on_signals(platform.runtime.stop):
             done = worker.run(task_ids=task_ids, **how)
             display.update(bar, note="running quality checks")
             inspect(platform, inspect_until)
@@ -313,7 +322,7 @@ def _summarize(platform: Platform, plan: Plan, *, named: bool, json: bool) -> in
     return 1 if failures or failed or unfinished or (named and any(not x.has_bars for x in plan.unserved)) else 0
 
 
-class _stops_on_signals:  # noqa: N801 — used as a verb
+class stops_on_signals:  # noqa: N801 — used as a verb
     """Shut down gracefully on SIGTERM and Ctrl-C: start no new task, finish or release the claimed ones."""
 
     def __init__(self, stop: Callable[[], None]) -> None:

@@ -15,6 +15,7 @@ from quantx.errors import ConfigError
 if TYPE_CHECKING:
     from quantx.reader.explain import Explanation
     from quantx.reader.explain.filed_value import FiledValue
+    from quantx.reader.explain.rate_value import RateValue
 
 
 def register(app: typer.Typer) -> None:
@@ -30,7 +31,8 @@ def explain(
         typer.Option(
             "--field",
             "--concept",
-            help="open, high, low, close or volume; a concept, as in revenue_annual; a tag, as in us-gaap:Assets.",
+            help="open, high, low, close or volume; a concept, as in revenue_annual; a tag, as in us-gaap:Assets;"
+            " a rate, as in rates:10y of UST, or fx_rates:USD of EUR.",
         ),
     ] = "close",
     time: Annotated[
@@ -63,7 +65,7 @@ def explain(
     return 0 if explanation.row is not None else 1
 
 
-def _print(explanation: Explanation | FiledValue) -> None:
+def _print(explanation: Explanation | FiledValue | RateValue) -> None:
     out.print(Text(explanation.headline(), "bold"))
     for section in explanation.sections():
         out.print(Text(section.title, "cyan"))
@@ -71,7 +73,7 @@ def _print(explanation: Explanation | FiledValue) -> None:
             out.print(Text(f"  {line}"))
 
 
-def _write_reply(explanation: Explanation | FiledValue, file: Path) -> None:
+def _write_reply(explanation: Explanation | FiledValue | RateValue, file: Path) -> None:
     reply = explanation.reply
     if reply is None or reply.body is None:
         why = "there is no value" if reply is None else reply.problem

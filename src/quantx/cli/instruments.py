@@ -19,7 +19,7 @@ instruments = typer.Typer(
     no_args_is_help=True,
 )
 
-_COLUMNS = ["instrument", "name", "status", "listed_on", "delisted_on", "symbols", "reason", "evidence"]
+_COLUMNS = ["instrument", "asset_class", "name", "status", "listed_on", "delisted_on", "symbols", "reason", "evidence"]
 
 
 def register(app: typer.Typer) -> None:
@@ -35,7 +35,9 @@ def instruments_import(
     path: Annotated[Path, typer.Argument(help="A file, or a folder of files (*.csv).")],
     form: Annotated[
         Literal["csv", "lean"],
-        typer.Option("--format", help="csv: columns symbol, from, to, instrument (name, reason); lean: map files."),
+        typer.Option(
+            "--format", help="csv: columns symbol, from, to, instrument (name, reason, asset_class); lean: map files"
+        ),
     ] = "csv",
     json: Json = False,
     use_local: UseLocal = False,

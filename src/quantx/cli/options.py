@@ -40,6 +40,12 @@ PublicBy = Annotated[
 EnqueueOnly = Annotated[
     bool, typer.Option("--enqueue-only", help="Plan and enqueue only; `quantx work` processes the tasks.")
 ]
+DryRun = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run", help="Show tasks, requests, minutes, rows and megabytes that it would need; nothing is recorded."
+    ),
+]
 _EARLIER_LIMIT = "The earlier name of --limit; it wins over --limit."
 Most = Annotated[int | None, typer.Option("--most", min=1, max=100_000, hidden=True, help=_EARLIER_LIMIT)]
 MostRows = Annotated[int | None, typer.Option("--most", min=1, max=1_000_000, hidden=True, help=_EARLIER_LIMIT)]
@@ -111,14 +117,24 @@ def known_rule(rule: str | None) -> str | None:
     return rule
 
 
-def known_source(source: str | None) -> str | None:
-    """Return the own name of a vendor, as in yahoo for yf; ConfigError for an unknown one."""
+def known_source(source: str | None, settings: Settings) -> str | None:
+    """Return the own name of a vendor, as in yahoo for yf, or of a source of files; ConfigError for an unknown one."""
+    from quantx.lake.store import open_location
+    from quantx.pipeline.runtime.import_sources import recorded_basis
     from quantx.providers.registry import VENDORS
 
     source = None if source is None else source_of(source)
-    if source is not None and source not in VENDORS:
-        raise ConfigError(f"--source {source!a} is not a vendor; the vendors are {', '.join(VENDORS)}")
-    return source
+    if source is None or source in VENDORS:
+        return source
+    location = open_location(settings.lake_url, settings)
+    try:
+        if recorded_basis(location, source) is not None:
+            return source
+    finally:
+        location.close()
+    raise ConfigError(
+        f"--source {source!a} is neither a vendor nor a source of imported files; the vendors are {', '.join(VENDORS)}"
+    )
 
 
 def parse_day(text: str, option: str) -> date:

@@ -22,7 +22,7 @@ from quantx.cli.options import (
 )
 from quantx.cli.output import counted, err, out, print_json, print_table, work_progress
 from quantx.core.prices import PRICES
-from quantx.core.symbols import parse_symbol, stored_symbol
+from quantx.core.symbols import MarketName, parse_symbol, stored_symbol
 from quantx.errors import Busy, ConfigError
 from quantx.pipeline.runtime.platform import open_platform
 
@@ -55,7 +55,7 @@ def quarantine_list(
     rule: Rule = None,
     symbol: Symbol = None,
     source: Source = None,
-    market: Annotated[Literal["us", "hk", "jp", "eu"] | None, typer.Option(help="Only this market.")] = None,
+    market: Annotated[MarketName | None, typer.Option(help="Only this market.")] = None,
     state: Annotated[
         Literal["open", "replayed", "accepted"] | None,
         typer.Option(help="open: rejected; replayed: passes the current rules; accepted: manual override."),
@@ -75,7 +75,7 @@ def quarantine_list(
         ids=(),
         rule=known_rule(rule),
         symbol=symbol and stored_symbol(symbol),
-        source=known_source(source),
+        source=known_source(source, settings_for(use_local)),
         market=market,
         state=state,
     )
@@ -138,7 +138,7 @@ def quarantine_replay(
         ids=tuple(rows or ()),
         rule=known_rule(rule),
         symbol=symbol and stored_symbol(symbol),
-        source=known_source(source),
+        source=known_source(source, settings_for(use_local)),
     )
     try:
         with open_platform(settings_for(use_local)) as platform:
@@ -213,7 +213,7 @@ def reprocess(
             bar = display.add_task("reprocessing", total=None, note="")
             done = reprocessor_of(platform).reprocess(
                 names,
-                known_source(source),
+                known_source(source, platform.settings),
                 dry_run=dry_run,
                 on_batch=lambda batch, total: display.update(bar, completed=batch, total=total),
             )

@@ -48,6 +48,7 @@ def query(
         str | None, typer.Option(help="Only this vendor; best: per session the bar that no vendor contradicts.")
     ] = None,
     timeframe: Annotated[str, typer.Option(help="1d: daily bars; 1m: minute bars.")] = "1d",
+    currency: Annotated[str | None, typer.Option(help="Prices in this currency, as in USD; see fx_rate.")] = None,
     extended: Annotated[
         bool, typer.Option("--extended", help="Include minute bars outside the regular session.")
     ] = False,
@@ -78,6 +79,7 @@ def query(
             public_by=public_by,
             source=source,
             extended=extended,
+            currency=currency,
         )
     found = provenance(bars)
     if view == "latest" or rows is not None:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import typer
 
-from quantx.cli.after_work import inspect
+from quantx.cli.after_work import imported_from_inbox, inspect
 from quantx.cli.options import Json, UseLocal, exits, settings_for
 from quantx.cli.output import counted, err, out, print_json
 from quantx.errors import LakeError
@@ -24,8 +24,8 @@ def sweep(json: Json = False, use_local: UseLocal = False) -> int:
     """Recover from a dead timer or worker: send waiting messages, plan missed updates, curate, report, inspect, verify.
 
     Run it on a schedule of its own, every 15 minutes. A session without a run after its deadline is a finding, and its
-    daily update is planned. Each sweep also verifies the next part of the lake (see `quantx verify`). The command is
-    idempotent.
+    daily update is planned. Each sweep also imports the files of the lake's inbox, and verifies the next part of the
+    lake (see `quantx verify`). The command is idempotent.
 
     Example: quantx sweep --json
     """
@@ -36,7 +36,7 @@ def sweep(json: Json = False, use_local: UseLocal = False) -> int:
 
     with open_platform(settings_for(use_local), retry_seconds=_OPENING) as platform:
         swept = sweep_once(platform)
-        rows = curate_left(curator_of(platform), platform.state.tasks)
+        rows = curate_left(curator_of(platform), platform.state.tasks) + imported_from_inbox(platform)
         report_ended_runs(platform.state, platform.location, platform.clock)
         inspect(platform)
         damaged = _verify(platform)

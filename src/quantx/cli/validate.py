@@ -56,7 +56,7 @@ def validate_run(
         raise ConfigError("--since is for sessions of minutes: add --timeframe 1m; daily bars are checked as wholes")
     first = parse_day(since, "--since") if since else None
     with open_platform(settings_for(use_local)) as platform:
-        findings, only = platform.state.findings, known_source(source)
+        findings, only = platform.state.findings, known_source(source, platform.settings)
         if timeframe == "1m":
             first = first or platform.clock.now().date() - RECENT
             checked = check_minutes(platform.tables, findings, first, names, source=only)

@@ -11,7 +11,7 @@ import re
 from calendar import monthrange
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
-from datetime import date
+from datetime import date, timedelta
 from functools import lru_cache
 from typing import Literal
 
@@ -107,12 +107,9 @@ ASSET_CLASSES: Mapping[AssetClassName, AssetClass] = {
     )
 }
 ASSET_CLASS_NAMES = tuple(ASSET_CLASSES)
-# The markets of classes without an exchange, beside those of exchanges: us, hk, jp and eu.
-MARKETS_OF_CLASSES = tuple(each.market for each in ASSET_CLASSES.values() if each.market is not None)
-CLASS_OF_MARKET = {each.market: each.name for each in ASSET_CLASSES.values() if each.market is not None}
-NEGATIVE_PRICES = frozenset(each.name for each in ASSET_CLASSES.values() if each.negative_prices)
-WITHOUT_ACTIONS = frozenset(each.name for each in ASSET_CLASSES.values() if not each.has_actions)
-WITHOUT_VOLUME = frozenset(each.name for each in ASSET_CLASSES.values() if not each.has_volume)
+NEGATIVE_PRICES = tuple(each.name for each in ASSET_CLASSES.values() if each.negative_prices)
+WITHOUT_ACTIONS = tuple(each.name for each in ASSET_CLASSES.values() if not each.has_actions)
+WITHOUT_VOLUME = tuple(each.name for each in ASSET_CLASSES.values() if not each.has_volume)
 
 # Cboe's yields of the US Treasury, in percent (https://www.cboe.com/us/indices): Yahoo sends 4.05 for 4.05 %.
 RATES = frozenset({"^IRX", "^FVX", "^TNX", "^TYX"})
@@ -137,6 +134,12 @@ FUTURES_EXCHANGES = {
     "CBT": "Chicago Board of Trade: grains, bonds",
     "CME": "Chicago Mercantile Exchange: indices, currencies, livestock",
     "NYB": "ICE Futures US: sugar, coffee, cotton",
+}
+# The forms of canonical symbols by market, for queries over columns (regular expressions of Polars and DuckDB).
+FORMS_OF_MARKETS = {
+    "fx": "=X$",
+    "crypto": "^[A-Z0-9]+-[A-Z]+$",
+    "futures": rf"=F$|\.(?:{'|'.join(FUTURES_EXCHANGES)})$",
 }
 _MONTHS = "FGHJKMNQUVXZ"  # the codes of the months of delivery, January to December
 
@@ -237,6 +240,22 @@ def contract_month(symbol: str) -> date | None:
         return None
     year, month = 2000 + int(match[3]), _MONTHS.index(match[2]) + 1
     return date(year, month, monthrange(year, month)[1])
+
+
+# Most contracts end in or before the month of delivery, those of energy up to six weeks before its first day.
+_ENDS_WITHIN = timedelta(days=75)
+
+
+def ends_from(symbol: str) -> date | None:
+    """Return the day from which a future's contract may have ended; None for a symbol that is no contract.
+
+    A contract without a bar after its last one is complete from this day on.
+
+    >>> ends_from("CLZ26.NYM")
+    datetime.date(2026, 10, 17)
+    """
+    month = contract_month(symbol)
+    return None if month is None else month - _ENDS_WITHIN
 
 
 def wire_of_class(symbol: str) -> str:

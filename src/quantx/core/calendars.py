@@ -158,7 +158,5 @@ def held_sessions(code: str) -> tuple[date, ...]:
 @lru_cache(maxsize=32)
 def expected_sessions(code: str) -> tuple[date, ...]:
     """Return the sessions on which each series has a bar: without those of `open_markets` that may have none."""
-    if code not in _MAY_LACK_BARS:
-        return held_sessions(code)
-    new_york = frozenset(calendar("XNYS").days)
-    return tuple(day for day in held_sessions(code) if not may_be_without_bar(code, day, new_york))
+    held = held_sessions(code)
+    return held if code not in _MAY_LACK_BARS else tuple(day for day in held if not may_be_without_bar(code, day))

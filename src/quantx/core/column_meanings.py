@@ -6,16 +6,18 @@ MEANINGS = {
     "source": "the vendor; quantx for a cross-section, which compares the rows of all members",
     "year": "year of the date; a partition, so that readers skip files",
     "month": "year and month of the date, as in 202410; a partition, so that readers skip files",
-    "symbol": "canonical symbol, as in AAPL, BRK.B, 0700.HK, 7203.T; of facts of a filer of the SEC: CIK0000320193",
-    "date": "session of the exchange; in quarantine null for a whole payload, or an event without a date",
+    "symbol": "canonical symbol, as in AAPL, BRK.B, 0700.HK, 7203.T; of facts of a filer of the SEC: CIK0000320193;"
+    " of published rates: the series, UST or EUR",
+    "date": "session of the exchange; of a rate: the day for which it is published; in quarantine null for a whole"
+    " payload, or an event without a date",
     "time": "start of the minute (UTC)",
     "regular": "whether the minute is in the regular session; false before and after it",
-    "calendar": "exchange, as its ISO 10383 code",
+    "calendar": "exchange, as its ISO 10383 code; 24-7, 24-5 and GLOBEX: crypto currencies, pairs and futures",
     "open": "first price of the session (of the minute), as traded, in `currency`; of a session: its open (UTC)",
     "high": "highest price, as traded",
     "low": "lowest price, as traded",
     "close": "last price, as traded; of a session: its close (UTC)",
-    "volume": "shares, as traded",
+    "volume": "shares, as traded; of a crypto currency: money, of a future: contracts; of a pair, an index or a rate 0",
     "currency": "unit of prices and amounts: ISO 4217, or GBX, ZAC, ILA for hundredths",
     "raw": "raw object (ULID) that holds the reply",
     "known_from": "ingestion time: when the system learned the value (UTC)",
@@ -46,7 +48,8 @@ MEANINGS = {
     "by": "approver of the decision, or of the acknowledgement",
     "universe": "name of the universe",
     "phase": "phase of the universe",
-    "market": "us, hk, jp or eu",
+    "market": "us, hk, jp, eu, fx, crypto or futures",
+    "asset_class": "equity, fund, index, currency_pair, crypto, future or rate; null: recorded by an earlier version",
     "name": "the source's name for the security",
     "member_from": "first day of membership; null: since before the list began",
     "member_to": "last day of membership; null: still a member",
@@ -86,7 +89,8 @@ MEANINGS = {
     "cik": "the SEC's number of the filer; null: a vendor that knows no filers",
     "taxonomy": "list of tags that defines the tag: us-gaap, ifrs-full, dei, ecd; of a vendor's own items its name",
     "tag": "item of the taxonomy, as in NetIncomeLoss; of a concept: the tag that it was made of",
-    "unit": "unit of the value: an ISO 4217 currency, shares, a currency per share (USD/shares), pure",
+    "unit": "unit of the value: an ISO 4217 currency, shares, a currency per share (USD/shares), pure; of a yield:"
+    " percent",
     "start": "first day of the period; null: the value is that of one instant, the end of the day `end`",
     "end": "last day of the period (of the business; no time zone)",
     "form": "form of the filing, as in 10-K, 10-Q/A, 8-K",
@@ -94,8 +98,8 @@ MEANINGS = {
     "fy": "fiscal year of the filing, as the filer labels it, and not of the value's period",
     "fp": "fiscal period of the filing (FY, Q1 …), as the filer labels it, and not of the value's period",
     "filed": "the SEC's day of filing (New York)",
-    "public_at": "when anyone could know the value (UTC): the filing was accepted; of features: the session of the last"
-    " input settled",
+    "public_at": "when anyone could know the value (UTC): the filing was accepted, or the publisher's stated time of"
+    " the day; of features: the session of the last input settled",
     "label_end": "session of the last bar that any label of the row uses; null where all labels are null",
     "public_how": "how `public_at` is known",
     "revision": "class of the change against the value that was filed before: same, rounding, split, scale, rescaled,"
@@ -119,4 +123,8 @@ MEANINGS = {
     "study": "name of the study",
     "model": "id of the trained model: it has the study, the dataset, the code and its parameters",
     "prediction": "the model's prediction of the study's label, from features known at the session's close",
+    "tenor": "time to maturity: months or years, as in 1m, 1.5m, 10y",
+    "base": "currency of which a rate is the price, as in EUR (ISO 4217)",
+    "quote": "currency of a rate, as in USD (ISO 4217)",
+    "rate": "units of `quote` for one unit of `base`, as published",
 }

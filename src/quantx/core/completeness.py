@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 
 import polars as pl
 
+from quantx.core.asset_classes import contract_month, ends_from
 from quantx.core.calendars import Calendar, CalendarOf, calendar
 from quantx.core.model import SETTLED_AFTER
+from quantx.core.open_markets import may_be_without_bar
 from quantx.core.symbols import venue_of
 
 _LISTED = {
@@ -22,6 +25,12 @@ _LISTED = {
     "symbol": pl.String,
     "member_from": pl.Date,
     "member_to": pl.Date,
+}
+_CONTRACTS: Mapping[str, Any] = {
+    "span": pl.UInt32,
+    "died": pl.Date,
+    "ends_from": pl.Date,
+    "stored": pl.List(pl.String),
 }
 _ALL_DAYS = 2**32 - 1
 _ALL_TIME = date(1970, 1, 1), date(2199, 12, 31)  # no calendar is older
@@ -110,7 +119,7 @@ def completeness(
     lives = _lives(listed, history)
     stored = pl.concat([listed.select("span", "symbol"), lives.select("span", symbol="stored").explode("symbol")])
     alone = _alone(held, stored, listed.height)
-    lives = pl.concat([lives, _lives(alone, history)])
+    lives = _with_contracts(pl.concat([lives, _lives(alone, history)]), pl.concat([listed, alone]))
     stored = pl.concat([stored.unique(), alone.select("span", "symbol")])
     everything = pl.concat([listed, alone])
     opened = {venue_of(symbol).calendar for symbol in everything["symbol"].unique()}
@@ -155,6 +164,20 @@ def _lives(listed: pl.DataFrame, history: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def _with_contracts(lives: pl.DataFrame, listed: pl.DataFrame) -> pl.DataFrame:
+    """Add the lives of futures' contracts: each ends with its month of delivery at the latest, if no history names it.
+
+    `ends_from` is the day from which its last bar may be its end; null for other securities.
+    """
+    contracts = [
+        (span, contract_month(symbol), ends_from(symbol), [symbol])
+        for span, symbol in listed.select("span", "symbol").iter_rows()
+        if contract_month(symbol) is not None
+    ]
+    found = pl.DataFrame(contracts, schema=_CONTRACTS, orient="row").join(lives, on="span", how="anti")
+    return pl.concat([lives, found], how="diagonal")
+
+
 def _spans(
     listed: pl.DataFrame,
     lives: pl.DataFrame,
@@ -170,6 +193,7 @@ def _spans(
         orient="row",
     )
     bars = held.group_by("symbol").agg(pl.col("first").min().alias("oldest"), pl.col("last").max().alias("newest"))
+    has_ended = pl.col("newest") >= pl.col("ends_from")
     newest = stored.join(bars, on="symbol").group_by("span").agg(pl.col("oldest").min(), pl.col("newest").max())
     return (
         listed.join(venues, on="symbol")
@@ -186,7 +210,7 @@ def _spans(
             pl.when(pl.col("oldest").is_not_null())
             .then(pl.max_horizontal("oldest", "member_from", "born"))
             .alias("first"),
-            pl.min_horizontal("settled", "member_to", "died").alias("last"),
+            pl.min_horizontal("settled", "member_to", "died", pl.when(has_ended).then("newest")).alias("last"),
             "settled",
         )
         .sort("span")
@@ -220,10 +244,12 @@ def _months(spans: pl.DataFrame, stored: pl.DataFrame, held: pl.DataFrame, open_
 
 
 def _open_days(calendars: Iterable[Calendar]) -> pl.DataFrame:
-    """Return calendar, month and open (the bits of its sessions)."""
+    """Return calendar, month and open (the bits of the sessions on which a bar is expected)."""
     schema = {"calendar": pl.String, "date": pl.Date}
     days = [pl.DataFrame(schema=schema)]
-    days += [pl.DataFrame({"calendar": each.code, "date": each.days}, schema=schema) for each in calendars]
+    for each in calendars:
+        expected = [day for day in each.days if not may_be_without_bar(each.code, day)]
+        days.append(pl.DataFrame({"calendar": each.code, "date": expected}, schema=schema))
     day = pl.col("date")
     return pl.concat(days).group_by("calendar", month_of(day).alias("month")).agg(_bit(day).bitwise_or().alias("open"))
 

@@ -73,6 +73,7 @@ COLUMNS: Mapping[str, Column] = {
     "universe": Column("settings"),
     "phase": Column("settings"),
     "market": Column("list"),
+    "asset_class": Column("quantx"),
     "name": Column("list"),
     "member_from": Column("list"),
     "member_to": Column("list"),
@@ -150,6 +151,10 @@ COLUMNS: Mapping[str, Column] = {
     "study": Column("settings"),
     "model": Column("quantx"),
     "prediction": Column("quantx", "unit of the study's label"),
+    "tenor": Column("vendor"),
+    "base": Column("vendor"),
+    "quote": Column("vendor"),
+    "rate": Column("vendor", "units of `quote` per unit of `base`"),
 }
 
 # The nullable columns by table; their meaning explains a null. A table's revisions have the same ones.
@@ -165,7 +170,9 @@ NULLABLE: Mapping[str, frozenset[str]] = {
     "quarantine": frozenset({"date", "payload_sha256", "policy", "sent", "passed"}),
     "decisions": frozenset({"date"}),
     "universe_members": frozenset({"name", "member_from", "member_to"}),
-    "instruments": frozenset({"name", "listed_on", "delisted_on", "reason", "sic", "industry", "sector"}),
+    "instruments": frozenset(
+        {"asset_class", "name", "listed_on", "delisted_on", "reason", "sic", "industry", "sector"}
+    ),
     "symbol_history": frozenset({"symbol_from", "symbol_to"}),
     "sessions": frozenset(),
     "findings": frozenset({"source", "dataset", "first_day", "last_day", "facts", "by", "reason"}),
@@ -176,6 +183,8 @@ NULLABLE: Mapping[str, frozenset[str]] = {
     "filers": frozenset({"cik", "name", "kind", "sic", "industry", "sector", "fiscal_year_end", "tickers"}),
     "esg_facts": frozenset({"cik", "start", "form", "accession"}),
     "predictions": frozenset(),
+    "rates": frozenset(),
+    "fx_rates": frozenset(),
 }
 
 

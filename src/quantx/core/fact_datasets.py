@@ -1,24 +1,36 @@
-"""The datasets whose rows are facts about companies. One declaration makes a dataset known to the whole pipeline.
+"""The datasets of facts about companies and of published rates.
 
-The curator, `quantx reprocess`, verification, quarantine, the coverage page, SQL and `lake.dataset_rows` read the
-declarations. docs/how-to/add-a-dataset.md has the steps.
+One declaration makes a dataset known to the whole pipeline. The curator, `quantx reprocess`, verification, quarantine,
+the coverage page, SQL and `lake.dataset_rows` read the declarations. docs/how-to/add-a-dataset.md has the steps.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
 
 import polars as pl
 
+from quantx.core.coverage import Coverage
 from quantx.core.fact_tables import ESG_FACTS, FACT_TABLES, FUNDAMENTALS, FUNDAMENTALS_FACTS
+from quantx.core.fundamentals.filing_days import coverage_of_filings
+from quantx.core.model import Window
 from quantx.core.quality.fact_rules import FACT_ROW_RULES, REPORTED_ROW_RULES
+from quantx.core.quality.rate_rules import FX_ROW_RULES, YIELD_ROW_RULES
 from quantx.core.quality.rule import Rule
+from quantx.core.rate_series import EURO, UST
+from quantx.core.rate_tables import FX_RATES, RATES
+from quantx.core.sought_facts import SoughtFact
+from quantx.core.sought_rates import SoughtInReply, SoughtRate
 from quantx.core.table import INSTANT, Table
 from quantx.core.tables import TABLES
 
 Columns = Mapping[str, pl.DataType | type[pl.DataType]]
+# The coverage of a reply, by its window, its time, and the newest day of its accepted rows.
+CoverageOf = Callable[[Window, datetime, date | None], Coverage]
 
 # Columns that the pipeline adds to a vendor's rows.
 _OF_PIPELINE = ("source", "year", "symbol", "public_how", "revision", "raw", "known_from")
@@ -34,6 +46,15 @@ class FactDataset:
     rules: Sequence[Rule] = FACT_ROW_RULES  # of rows
     made: Table | None = None  # a table that is made of the vendor's rows, whose items the coverage counts instead
     counted_rows: tuple[pl.Expr, ...] = ()  # the rows that the coverage counts
+    value: str = "value"  # the column of the value
+    needed: tuple[str, ...] = ("end", "value", "unit", "filed")  # without these no decision can accept a row
+    coverage: CoverageOf = lambda window, as_of, last: coverage_of_filings(window, as_of)
+    sought: Callable[[str, Mapping[str, Any]], SoughtInReply] = SoughtFact.of_row  # a row, to find it in its reply
+
+    @property
+    def of_companies(self) -> bool:
+        """Return whether the rows are facts about companies, else published rates."""
+        return "filed" in self.table.schema
 
     @property
     def item_column(self) -> str:
@@ -101,8 +122,29 @@ FUNDAMENTALS_DATASET = FactDataset(
     counted_rows=(pl.col("period") == "annual",),
 )
 ESG_DATASET = FactDataset(name="esg", table=ESG_FACTS, item="metric")
+RATES_DATASET = FactDataset(
+    name=UST.dataset,
+    table=RATES,
+    item="tenor",
+    rules=YIELD_ROW_RULES,
+    needed=("date", "value", "unit"),
+    coverage=UST.coverage,
+    sought=SoughtRate.of_row,
+)
+FX_DATASET = FactDataset(
+    name=EURO.dataset,
+    table=FX_RATES,
+    item="quote",
+    rules=FX_ROW_RULES,
+    value="rate",
+    needed=("date", "base", "quote", "rate"),
+    coverage=EURO.coverage,
+    sought=SoughtRate.of_row,
+)
 
-DATASETS: dict[str, FactDataset] = {each.name: each for each in (FUNDAMENTALS_DATASET, ESG_DATASET)}
+DATASETS: dict[str, FactDataset] = {
+    each.name: each for each in (FUNDAMENTALS_DATASET, ESG_DATASET, RATES_DATASET, FX_DATASET)
+}
 
 
 def tables_of_facts() -> tuple[Table, ...]:

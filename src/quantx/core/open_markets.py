@@ -11,7 +11,7 @@ On some sessions a vendor may have no bar, or a bar of a few trades: neither is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
@@ -25,6 +25,21 @@ _LONDON, _NEW_YORK = ZoneInfo("Europe/London"), ZoneInfo("America/New_York")
 _WEEK_ENDS = time(17)  # in New York; the week of currencies opens at the same time on Sunday
 _DAY = timedelta(days=1)
 _FRIDAY = 4
+_FIXED = ((1, 1), (6, 19), (7, 4), (11, 11), (12, 25))  # New Year, Juneteenth, Independence, Veterans, Christmas
+# Closures of New York's exchange that are no holidays, from 1990 on (exchange_calendars, XNYS).
+_CLOSED_IN_NEW_YORK = frozenset(
+    date(*day)
+    for day in (
+        *((2001, 9, n) for n in (11, 12, 13, 14)),
+        (2012, 10, 29),
+        (2012, 10, 30),
+        (1994, 4, 27),
+        (2004, 6, 11),
+        (2007, 1, 2),
+        (2018, 12, 5),
+        (2025, 1, 9),
+    )
+)
 
 
 def _every_day(until: date) -> Hours:
@@ -49,19 +64,31 @@ def ends_of_days(days: Sequence[date]) -> tuple[datetime, ...]:
     return tuple(_midnight(day + _DAY, _NEW_YORK) for day in days)
 
 
-def may_be_without_bar(code: str, day: date, new_york: Collection[date]) -> bool:
-    """Return whether a session of a calendar may have no bar; `new_york` are the sessions of New York's exchange.
+def may_be_without_bar(code: str, day: date) -> bool:
+    """Return whether a session of a calendar may have no bar.
 
     Currencies are hardly traded on Christmas and New Year (Yahoo has EURUSD=X on 2018-01-01 and 2020-01-01). Futures
-    have no settlement where New York's exchange is closed, and Yahoo has no CL=F on Columbus Day and Veterans Day
-    (2016-10-10, 2016-11-11).
+    trade on American holidays without a settlement, and Yahoo has no CL=F on them, nor on days on which New York's
+    exchange was closed for another reason.
     """
     if code == WEEKDAYS:
         return (day.month, day.day) in ((12, 25), (1, 1))
-    if code != GLOBEX:
-        return False
-    columbus = day.month == 10 and day.weekday() == 0 and 8 <= day.day <= 14
-    return columbus or (day.month, day.day) == (11, 11) or day not in new_york
+    return code == GLOBEX and (day in _CLOSED_IN_NEW_YORK or _is_american_holiday(day))
+
+
+def _is_american_holiday(day: date) -> bool:
+    """Return whether a weekday is a federal holiday; of holidays at the weekend their observed days.
+
+    Yahoo has no CL=F on Columbus Day and Veterans Day (2016-10-10, 2016-11-11), on which New York's exchange trades.
+    """
+    week, monday, thursday = (day.day - 1) // 7 + 1, day.weekday() == 0, day.weekday() == 3
+    floating = (
+        (monday and (day.month, week) in ((1, 3), (2, 3), (9, 1), (10, 2)))
+        or (monday and day.month == 5 and day.day > 24)
+        or (thursday and (day.month, week) == (11, 4))
+    )
+    observed = {day} | ({day + _DAY} if day.weekday() == _FRIDAY else set()) | ({day - _DAY} if monday else set())
+    return floating or any((each.month, each.day) in _FIXED for each in observed)
 
 
 def _days(first: date, last: date) -> tuple[date, ...]:

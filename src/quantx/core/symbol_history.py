@@ -14,6 +14,7 @@ from itertools import pairwise
 
 import polars as pl
 
+from quantx.core.symbols import venue_of
 from quantx.core.tables import SYMBOL_HISTORY
 from quantx.errors import ConfigError
 
@@ -64,6 +65,7 @@ class SecurityHistory:
     _: KW_ONLY
     name: str | None = None
     reason: str | None = None  # why it ended
+    asset_class: str | None = None  # None: that which the form of its symbol shows
 
 
 class SymbolHistory:
@@ -249,3 +251,12 @@ def _check_overlaps(groups: Iterable[Sequence[Naming]], problem: str) -> None:
         for earlier, later in pairwise(group):
             if earlier.ends >= later.begins:
                 raise ConfigError(f"{problem} at one time: {earlier.describe()}, {later.describe()}")
+
+
+def unnamed_instrument(symbol: str) -> str:
+    """Return the id of a security whose symbol history is not known.
+
+    >>> unnamed_instrument("BRK.B")
+    'us.BRK.B'
+    """
+    return f"{venue_of(symbol).market}.{symbol}"

@@ -13,10 +13,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Literal, get_args
 
 from quantx.core.asset_classes import (
     ASSET_CLASSES,
-    MARKETS_OF_CLASSES,
     class_of,
     classed_symbol,
     quoted_currency,
@@ -70,7 +70,8 @@ VENUES_OF_INDICES = dict.fromkeys(sorted(AMERICAN_INDICES), US) | {
 }
 
 # The markets of exchanges, and those of the classes without one.
-MARKETS = ("us", "hk", "jp", "eu", *MARKETS_OF_CLASSES)
+MarketName = Literal["us", "hk", "jp", "eu", "fx", "crypto", "futures"]
+MARKETS: tuple[str, ...] = get_args(MarketName)
 # One venue for each class without an exchange; the currency is that of the symbol.
 VENUES_OF_CLASSES = {
     each.name: Venue(each.market, str(each.calendar), str(each.timezone), "USD")

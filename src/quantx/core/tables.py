@@ -11,6 +11,7 @@ import polars as pl
 from quantx.core.fact_tables import FACT_TABLES, FILER_SYMBOLS
 from quantx.core.features.predictions import PREDICTIONS
 from quantx.core.features.tables import FEATURE_TABLES
+from quantx.core.rate_tables import RATE_TABLES
 from quantx.core.table import INSTANT, PRICE_TOLERANCE, STEP_TOLERANCE, Table
 
 BARS_1D = Table(
@@ -181,6 +182,7 @@ INSTRUMENTS = Table(
     {
         "instrument": pl.String,
         "market": pl.String,
+        "asset_class": pl.String,  # see core/asset_classes.py
         "name": pl.String,
         "status": pl.String,  # listed or delisted
         "listed_on": pl.Date,
@@ -195,7 +197,10 @@ INSTRUMENTS = Table(
     partitions=(),
     key=("instrument",),
     sort=("instrument",),
-    values=("market", "name", "status", "listed_on", "delisted_on", "reason", "evidence", "sic", "industry", "sector"),
+    values=(
+        *("market", "asset_class", "name", "status", "listed_on", "delisted_on"),
+        *("reason", "evidence", "sic", "industry", "sector"),
+    ),
     null_is_unknown=False,
 )
 
@@ -373,5 +378,7 @@ TABLES = {
         *(table.revisions for table in FEATURE_TABLES),
         PREDICTIONS,
         PREDICTIONS.revisions,
+        *RATE_TABLES,
+        *(table.revisions for table in RATE_TABLES),
     )
 }

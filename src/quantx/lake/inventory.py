@@ -23,6 +23,7 @@ _TABLES = {
 _REVISIONS = {name: tuple(table.revisions for table in tables) for name, tables in _TABLES.items()}
 _DATASETS = {"bars_1d": ("bars", "1d"), "bars_1m": ("bars", "1m"), "actions": ("actions", "1d")}
 _DATASETS |= {"fundamentals_facts": ("fundamentals", "filing")}
+_DATASETS |= {"rates": ("rates", "1d"), "fx_rates": ("fx_rates", "1d")}
 # The facts of the manifest that only the state knows.
 _UNKNOWN = (
     "covered",

@@ -12,9 +12,10 @@ import json
 import re
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 from quantx.lake.file_changes import DIGEST, FileChange
 from quantx.lake.protocol import CommitContext
@@ -105,6 +106,27 @@ def is_whole(entry: bytes) -> bool | None:
     return hashlib.sha256(unset).hexdigest().encode() == found[1]
 
 
+def without_statistics(entry: bytes, live: Collection[str]) -> bytes | None:
+    """Return an entry without the lowest and highest values of the files that it adds and that are not `live` any more.
+
+    None where it has none. It keeps its version, its actions and the number of rows, and gets a new digest.
+    """
+    lines = [json.loads(line) for line in entry.decode().splitlines() if line.strip()]
+    changed = False
+    for add in (line["add"] for line in lines if "add" in line):
+        statistics = json.loads(add.get("stats") or "{}")
+        if unquote(add["path"]) not in live and statistics.keys() - {"numRecords"}:
+            add["stats"] = json.dumps({"numRecords": statistics.get("numRecords")})
+            changed = True
+    if not changed:
+        return None
+    info: dict[str, Any] = next((line["commitInfo"] for line in lines if "commitInfo" in line), {})
+    if DIGEST not in info:  # of another program
+        return "\n".join(json.dumps(line, separators=(",", ":")) for line in lines).encode()
+    info[DIGEST] = _UNSET
+    return _sealed("\n".join(json.dumps(line, separators=(",", ":")) for line in lines).encode())
+
+
 def _now() -> int:
     return int(time.time() * 1000)
 
@@ -122,6 +144,9 @@ def _info(now: int, operation: str, parameters: Mapping[str, str]) -> dict[str, 
 
 def _encode(info: Mapping[str, Any], actions: Sequence[Mapping[str, Any]]) -> bytes:
     lines = ({"commitInfo": info}, *actions)
-    entry = "\n".join(json.dumps(line, separators=(",", ":"), allow_nan=False) for line in lines).encode()
+    return _sealed("\n".join(json.dumps(line, separators=(",", ":"), allow_nan=False) for line in lines).encode())
+
+
+def _sealed(entry: bytes) -> bytes:
     digest = hashlib.sha256(entry).hexdigest()
     return entry.replace(f'"{DIGEST}":"{_UNSET}"'.encode(), f'"{DIGEST}":"{digest}"'.encode(), 1)

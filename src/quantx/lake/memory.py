@@ -11,7 +11,7 @@ import polars as pl
 
 from quantx.core.table import Table
 from quantx.errors import CommitConflict, LakeError
-from quantx.lake.protocol import UNREAD, CommitContext, app_of
+from quantx.lake.protocol import UNREAD, CommitContext, Erased, app_of
 
 
 class MemoryTable:
@@ -92,6 +92,18 @@ class MemoryTable:
         context.confirm()
         self._replace(before, self._merged(rows, new, changed, gone), context)
         return True
+
+    def erase(self, context: CommitContext, where: pl.Expr, source: str) -> Erased:
+        """Erase the rows of `where` for good, from all versions."""
+        if not self.versions:
+            return Erased()
+        rows = self.read()
+        rest = rows.filter(~where)
+        if rest.height < rows.height:
+            self._replace(len(self.versions), rest, context)
+        with self._lock:
+            self.versions = [version.filter(~where) for version in self.versions]
+        return Erased(rows.height - rest.height)
 
     def seal(self, context: CommitContext) -> None:
         """Commit a version with the same rows, if there is one."""

@@ -77,6 +77,16 @@ def app_of(state_id: str | None) -> str:
     return _APP if state_id is None else f"{_APP}.{state_id}"
 
 
+@dataclass(frozen=True)
+class Erased:
+    """What was erased from a table."""
+
+    rows: int = 0  # of the newest version
+    files: int = 0  # replaced ones, deleted
+    entries: int = 0  # of the log, without the statistics of replaced files now
+    snapshots: tuple[str, ...] = ()  # whose files were written again
+
+
 class StoredTable(Protocol):
     """A table for reading. Every method raises LakeError if the store can't be reached."""
 
@@ -148,6 +158,14 @@ class CuratedTable(StoredTable, Protocol):
 
     def seal(self, context: CommitContext) -> None:
         """Commit a version with the same rows, if the table exists: every commit under way is a conflict then."""
+        ...
+
+    def erase(self, context: CommitContext, where: pl.Expr, source: str) -> Erased:
+        """Erase the rows of `where`, which is never null, for good; they are of the vendor `source`, or quote it.
+
+        No version, no replaced file and no snapshot has them afterwards; readers of an older version get an error. It
+        can be repeated, and ends what was interrupted. The caller holds the role of the table.
+        """
         ...
 
     def fold(self, context: CommitContext, most_files: int, tail: int = 0) -> int:

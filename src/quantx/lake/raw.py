@@ -60,11 +60,22 @@ def raw_path(source: str, dataset: str, ingest_date: str, ulid: str) -> str:
 def parse_raw_path(path: str) -> tuple[str, str, str]:
     """Return source, dataset and ULID of a raw object; ValueError for any other path.
 
+    An object that stands for another one, without the replies that a tombstone deleted, has the ULID of that one.
+
     >>> parse_raw_path("raw/source=yahoo/dataset=bars/ingest_date=2024-01-12/01HKZ.parquet")
+    ('yahoo', 'bars', '01HKZ')
+    >>> parse_raw_path(path_without("raw/source=yahoo/dataset=bars/ingest_date=2024-01-12/01HKZ.parquet", "01M8P"))
     ('yahoo', 'bars', '01HKZ')
     """
     _, source, dataset, _, name = path.split("/")
-    return source.removeprefix("source="), dataset.removeprefix("dataset="), name.removesuffix(".parquet")
+    ulid = name.removesuffix(".parquet").partition(".")[0]
+    return source.removeprefix("source="), dataset.removeprefix("dataset="), ulid
+
+
+def path_without(path: str, tombstone: str) -> str:
+    """Return the path of the object that stands for a raw object, without what a tombstone deleted."""
+    folder, _, name = path.rpartition("/")
+    return f"{folder}/{name.partition('.')[0]}.{tombstone}.parquet"
 
 
 def write_batch(
@@ -163,10 +174,19 @@ def _read_footer(path: str, body: bytes) -> list[StoredReply] | None:
 
 
 def list_raw(location: LakeLocation, source: str | None = None) -> list[str]:
-    """Return the paths of all raw objects (of one source), in order."""
-    return sorted(
+    """Return the paths of all raw objects (of one source), in order.
+
+    Of an object and those that stand for it, only the newest counts: the others wait to be removed.
+    """
+    found = sorted(
         p for p in location.paths("raw" if source is None else f"raw/source={source}") if p.endswith(".parquet")
     )
+    return sorted({path.removesuffix(".parquet").partition(".")[0]: path for path in _oldest_first(found)}.values())
+
+
+def _oldest_first(paths: Sequence[str]) -> list[str]:
+    """Order objects so that those that stand for another one come after it, by the ULID of their tombstone."""
+    return sorted(paths, key=lambda path: path.removesuffix(".parquet"))
 
 
 def read_pages(location: LakeLocation, path: str, rows: Sequence[int] | None = None) -> Iterator[RawPage]:

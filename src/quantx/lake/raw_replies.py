@@ -51,7 +51,9 @@ def find_raw(location: LakeLocation, source: str, ulid: str, datasets: Sequence[
         path = f"raw/source={source}/dataset={dataset}/ingest_date={day}/{ulid}.parquet"
         if location.has(path):
             return path
-    return next((p for p in location.paths(f"raw/source={source}") if p.endswith(f"/{ulid}.parquet")), None)
+    found = (p for p in location.paths(f"raw/source={source}") if p.endswith(".parquet"))
+    named = [p for p in found if p.rpartition("/")[2].partition(".")[0] == ulid]
+    return max(named, key=lambda path: path.removesuffix(".parquet"), default=None)  # the newest that stands for it
 
 
 def read_replies(location: LakeLocation, path: str, symbols: Collection[str]) -> list[RawReply]:

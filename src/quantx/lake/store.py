@@ -10,6 +10,7 @@ import os
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import cached_property, partial
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -36,6 +37,7 @@ class ListedObject:
 
     size: int  # bytes
     e_tag: str | None  # changes with the object; None where the store has none
+    modified: datetime | None = None  # UTC; of an object that is never replaced, its creation
 
 
 @dataclass(frozen=True)
@@ -196,7 +198,7 @@ class LakeLocation:
         before = f"{before.rstrip('/')}/" if before else ""
         try:
             found = {
-                before + entry["path"]: ListedObject(entry["size"], entry["e_tag"])
+                before + entry["path"]: ListedObject(entry["size"], entry["e_tag"], entry["last_modified"])
                 for page in obstore.list(place.store, key)
                 for entry in page
             }

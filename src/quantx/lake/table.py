@@ -24,7 +24,7 @@ from quantx.lake.file_changes import AddedFile, FileChange
 from quantx.lake.files import TableFiles
 from quantx.lake.log import TableMetadata, creating_entry, entry_path, writing_entry
 from quantx.lake.one_state import note_new_table
-from quantx.lake.protocol import UNREAD, CommitContext, app_of
+from quantx.lake.protocol import UNREAD, CommitContext, Erased, app_of
 from quantx.lake.replay import hinted_version, record_checkpoint
 from quantx.lake.snapshots import LakeSnapshot, kept_files
 from quantx.lake.store import LakeLocation
@@ -134,6 +134,26 @@ class LakeTable(TableReader):
             except CommitConflict:  # what was under way is committed; nothing has been read yet
                 if attempt == _SEALING_ATTEMPTS:
                     raise
+
+    def erase(self, context: CommitContext, where: pl.Expr, source: str) -> Erased:
+        """Erase the rows of `where` for good, also from replaced files, the log and snapshots; see `lake.erase`."""
+        from quantx.lake.erase import Remains
+
+        delta = self.newest()
+        if delta is None:
+            return Erased()
+        remains, actions, lost = Remains(self._location, self.table, where, source), list[FileChange](), 0
+        for row in self._files(delta).iter_rows(named=True):
+            if not remains.may_have(row["path"]):
+                continue
+            rows = self._parts.read(row)
+            rest = rows.filter(~where)
+            if rest.height < rows.height:
+                lost += rows.height - rest.height
+                actions += [self._parts.remove(row), *self._parts.write(rest)]
+        if actions:
+            self._commit(delta, actions, context)
+        return remains.erase(lost)
 
     def fold(self, context: CommitContext, most_files: int, tail: int = 0) -> int:
         """Rewrite each partition of more than `most_files` files as one sorted file; return the number of partitions.

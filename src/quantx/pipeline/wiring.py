@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from functools import partial
+from functools import cache, partial
 
 from quantx.core.tables import TABLES
 from quantx.pipeline.curating.curator import Curator
 from quantx.pipeline.curating.normalize import Normalize, normalize_round
+from quantx.pipeline.deleting.delete import Deleter, OnStep
 from quantx.pipeline.fetching.landing import Progress
 from quantx.pipeline.fetching.worker import Worker
 from quantx.pipeline.reporting.run_report import report_ended_runs
 from quantx.pipeline.reprocessing.reprocess import Reprocessor
+from quantx.pipeline.runtime.import_sources import reader_of_imports
 from quantx.pipeline.runtime.platform import Platform
 from quantx.pipeline.runtime.roles import RoleHolder, take_role
 from quantx.pipeline.verifying.damage import Verified
 from quantx.pipeline.verifying.verify import Verifier
 from quantx.providers.protocol import Provider
-from quantx.providers.registry import vendor_to_read
+from quantx.providers.registry import VENDORS, vendor_to_read
 from quantx.settings.concepts import read_concepts
 
 
@@ -61,7 +63,7 @@ def curator_of(platform: Platform, *, normalize: Normalize = normalize_round) ->
         findings=state.findings,
         policy=platform.policy,
         concepts=read_concepts(platform.settings.concepts_path),
-        reader_of=partial(_reader_of, platform),
+        reader_of=cache(partial(_reader_of, platform)),
         few_left=state.tasks.few_left,
         max_attempts=platform.settings.max_attempts,
         round_bytes=platform.settings.round_bytes,
@@ -82,6 +84,11 @@ def verifier_of(platform: Platform) -> Verifier:
     return Verifier(platform.location, TABLES, platform.state.replies)
 
 
+def deleter_of(platform: Platform, *, on_step: OnStep = lambda step, done, of: None) -> Deleter:
+    """Return what deletes data for good."""
+    return Deleter(platform=platform, curator=curator_of(platform), on_step=on_step)
+
+
 def repairing(platform: Platform, found: Verified) -> AbstractContextManager[RoleHolder | None]:
     """Take the curator's role to repair what was found.
 
@@ -93,5 +100,8 @@ def repairing(platform: Platform, found: Verified) -> AbstractContextManager[Rol
 
 
 def _reader_of(platform: Platform, source: str) -> Provider:
-    """Return the adapter that reads a vendor's stored replies, also where its key is missing here."""
-    return platform.providers.get(source) or vendor_to_read(source, platform.settings, platform.clock)
+    """Return the adapter that reads a source's stored replies: of a vendor also without its key, or of files."""
+    if source in platform.providers or source in VENDORS:
+        return platform.providers.get(source) or vendor_to_read(source, platform.settings, platform.clock)
+    files = reader_of_imports(platform.location, source, platform.clock)
+    return files or vendor_to_read(source, platform.settings, platform.clock)

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import polars as pl
 
 from quantx.core.quality.event_rules import EVENT_RULES
-from quantx.core.quality.rule import split_by
+from quantx.core.quality.rule import split_by, with_classes
 from quantx.providers.protocol import REJECTED_EVENTS, VENDOR_ACTIONS, VENDOR_EVENTS
 
 EventKind = Literal["split", "dividend", "capital_gain"]
@@ -61,7 +61,7 @@ def read_parts(events: Sequence[tuple[int, SentEvent]]) -> ReadEvents:
     """Do the same with the events of many parts of replies; both frames also have the number of the `part`."""
     rows = [(n, e.symbol, e.day, e.kind, e.value, e.paid_in, e.place, None) for n, e in events]
     frame = pl.DataFrame(rows, schema={"part": pl.Int64, **VENDOR_EVENTS}, orient="row")
-    checked = split_by(frame.with_row_index("nth"), EVENT_RULES)
+    checked = split_by(with_classes(frame.with_row_index("nth")), EVENT_RULES)
     effect = pl.col("value") != pl.when(pl.col("kind") == "split").then(1.0).otherwise(0.0)
     applied = checked.accepted.filter(effect).select("part", *VENDOR_ACTIONS)
     applied = applied.sort("part", "ex_date", "kind", "value", "paid_in")

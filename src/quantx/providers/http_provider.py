@@ -16,7 +16,7 @@ from quantx.providers.http import HttpReply, HttpSession
 from quantx.providers.protocol import Capabilities, FactFrames, Page, Request, VendorFrames
 from quantx.providers.refusals import Refusal, refusal_of
 from quantx.providers.reply_values import FORM_ERRORS, form_problem, parsed_json
-from quantx.settings.vendors import VendorSettings
+from quantx.vendor_settings import VendorSettings
 
 Frames = TypeVar("Frames", VendorFrames, FactFrames)
 Content = TypeVar("Content")  # of a reply after `open_reply`: its document, rows, text

@@ -12,7 +12,7 @@ import polars as pl
 from quantx.core.model import Clock, Payload, Severity, Window
 from quantx.core.table import INSTANT
 from quantx.providers.drift import FieldChange
-from quantx.settings.vendors import VendorSettings
+from quantx.vendor_settings import VendorSettings
 
 Dataset = str  # bars, actions, or one of quantx.core.fact_datasets
 PriceBasis = Literal["as_traded", "split_adjusted", "fully_adjusted"]

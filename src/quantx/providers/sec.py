@@ -33,7 +33,8 @@ from quantx.providers.sec_facts import read_facts
 from quantx.providers.sec_filings import older_pages, read_filer, read_filings
 from quantx.providers.sec_shapes import FACTS, OLDER_FILINGS, SUBMISSIONS
 from quantx.providers.sec_values import cik_of
-from quantx.settings.vendors import SecSettings, VendorSettings
+from quantx.settings.vendors import SecSettings
+from quantx.vendor_settings import VendorSettings
 
 SOURCE = "sec"
 NAME = "the SEC"

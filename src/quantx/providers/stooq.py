@@ -81,7 +81,7 @@ _PROOF_OF_WORK = ("/__verify", "requires javascript")
 
 _SUFFIXES = {"HK": "hk", "T": "jp", "L": "uk", "DE": "de", "WA": ""}  # Stooq's home market is Warsaw, without a suffix
 # The others have the same name (https://stooq.com/t/?i=510).
-_INDICES = {
+INDICES = {
     "^GSPC": "^spx",
     "^IXIC": "^ndq",
     "^N225": "^nkx",
@@ -177,7 +177,7 @@ def wire_symbol(symbol: str) -> str:
     """
     symbol = stored_symbol(symbol)
     if symbol.startswith("^"):
-        return _INDICES.get(symbol, symbol.lower())
+        return INDICES.get(symbol, symbol.lower())
     root, _, suffix = symbol.partition(".")
     if venue_of(symbol).market == "us":
         series = f"_{suffix.removeprefix('PR')}" if suffix.startswith("PR") else f"-{suffix}" if suffix else ""

@@ -16,8 +16,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic_core import from_json
 
+from quantx.core.asset_classes import class_of
 from quantx.core.model import Clock, Payload, Window
-from quantx.core.symbols import US, hyphenated_symbol, market_of, venue_of
+from quantx.core.symbols import MARKETS, US, hyphenated_symbol, market_of, venue_of
 from quantx.errors import MalformedPayload, ProviderError, RateLimited, TransientProviderError, UnknownSymbol
 from quantx.providers.drift import FieldChange
 from quantx.providers.http import HttpReply
@@ -25,7 +26,7 @@ from quantx.providers.page_frames import PageFrames, one_page
 from quantx.providers.protocol import Capabilities, Page, Request, VendorFrames
 from quantx.providers.reply_values import parsed_json
 from quantx.providers.yahoo_frames import ERA, NO_CHART, ChartValues, chart_values, stack_charts
-from quantx.providers.yahoo_listing import check_currency
+from quantx.providers.yahoo_listing import check_listing
 from quantx.providers.yahoo_shapes import shape_of
 from quantx.settings.vendors import YahooSettings
 
@@ -34,8 +35,8 @@ SOURCE = "yahoo"
 # The factor of a window's first dividend needs the close before it; ten days span a suspension of a week.
 _PADDING = timedelta(days=10)
 _FIRST_DAY = date(1900, 1, 1)  # older than any exchange's daily bars at Yahoo (its oldest are of 1927)
-# Cboe's indices (^VIX) are in Chicago's zone; their sessions are those of New York.
-_ZONES_OF_AMERICAN_INDICES = ("America/Chicago",)
+# Cboe's indices (^VIX, ^TNX) are in Chicago's zone, and so are CME's futures; their sessions are New York's.
+_ZONES_BESIDE_NEW_YORK = ("America/Chicago",)
 _NO_DATA = "Data doesn't exist for startDate"
 # As in `404 Not Found: Timestamp data missing.` (scheb/yahoo-finance-api#43, 2023; append jobs until 2024).
 _TEXT_REFUSAL = re.compile(rb"\s*[45]\d\d ([A-Z][A-Za-z ]{2,40}): (.{3,200})", re.DOTALL)
@@ -59,7 +60,7 @@ class Yahoo:
     capabilities = Capabilities(
         source=SOURCE,
         timeframes=("1d",),
-        markets=("us", "hk", "jp", "eu"),
+        markets=MARKETS,
         symbols_per_request=1,
         price_basis="split_adjusted",
         needs_key=False,
@@ -106,7 +107,7 @@ class Yahoo:
         chart = _read_chart(payload, _parse(payload))
         if chart is not None:
             _check_zone(chart, payload)
-            check_currency(chart, payload)
+            check_listing(chart, payload)
         if chart is not None and not chart.get("timestamp") and _has_traded_since(since, chart["meta"]):
             raise MalformedPayload(f"Yahoo sends no bars of {symbol}, but the time of a trade in the window", payload)
         return payload
@@ -137,8 +138,8 @@ class Yahoo:
 def wire_symbol(symbol: str) -> str:
     """Return Yahoo's form of a canonical symbol.
 
-    >>> wire_symbol("BRK.B"), wire_symbol("0700.HK"), wire_symbol("BAC.PRL")
-    ('BRK-B', '0700.HK', 'BAC-PL')
+    >>> wire_symbol("BRK.B"), wire_symbol("0700.HK"), wire_symbol("BAC.PRL"), wire_symbol("USDJPY=X")
+    ('BRK-B', '0700.HK', 'BAC-PL', 'JPY=X')
     """
     return hyphenated_symbol(symbol)
 
@@ -162,13 +163,18 @@ def _read_chart(payload: Payload, document: Any) -> dict[str, Any] | None:
             raise MalformedPayload(f"Yahoo's reply for {payload.symbol} has no result and no error", payload)
     url = urlsplit(payload.request)
     wire = unquote(url.path.rpartition("/")[2])
-    if named != wire:
+    if named != wire and not _is_same_pair(named, wire):
         raise MalformedPayload(f"asked for {wire!a}, Yahoo answers about {named[:40]!a}", payload)
     # For a long window Yahoo may answer with months or quarters (seen with range=max).
     intervals, granted = parse_qs(url.query).get("interval", []), meta.get("dataGranularity")
     if intervals and granted is not None and granted not in intervals:
         raise MalformedPayload(f"asked for bars of {intervals[0]}, Yahoo answers with {str(granted)[:10]!a}", payload)
     return result
+
+
+def _is_same_pair(named: str, wire: str) -> bool:
+    """Return whether two names are one pair with the US dollar: `JPY=X` is `USDJPY=X`."""
+    return named.endswith("=X") and wire.endswith("=X") and named.removeprefix("USD") == wire.removeprefix("USD")
 
 
 def _values_or_error(payload: Payload) -> ChartValues | MalformedPayload:
@@ -179,7 +185,7 @@ def _values_or_error(payload: Payload) -> ChartValues | MalformedPayload:
         if chart is None:
             return NO_CHART
         _check_zone(chart, payload)
-        check_currency(chart, payload)
+        check_listing(chart, payload)
         return chart_values(payload, document, chart)
     except MalformedPayload as malformed:
         return malformed
@@ -235,13 +241,13 @@ def _check_zone(chart: Mapping[str, Any], payload: Payload) -> None:
     """Raise MalformedPayload if the chart's time zone has another offset than the exchange's at one of the bars.
 
     A chart without bars is not compared: a delisted symbol has New York's zone (recorded for CAPIO.ST, October 2024).
-    A symbol of another market, such as a currency pair, has no zone to compare.
+    A symbol of no known market has no zone to compare.
     """
     if market_of(payload.symbol) is None:
         return
     ours, vendors = venue_of(payload.symbol).timezone, chart["meta"].get("exchangeTimezoneName")
-    is_american_index = payload.symbol.startswith("^") and ours == US.timezone
-    if vendors == ours or (is_american_index and vendors in _ZONES_OF_AMERICAN_INDICES):
+    beside_new_york = ours == US.timezone and class_of(payload.symbol) in ("index", "rate", "future")
+    if vendors == ours or (beside_new_york and vendors in _ZONES_BESIDE_NEW_YORK):
         return
     times = chart.get("timestamp")
     seconds = [t for t in times if type(t) is int and t in ERA] if isinstance(times, list) else []

@@ -35,6 +35,7 @@ ERA = range(-2_208_988_800, 4_102_444_800)  # seconds, 1900 to 2100; a reply in 
 # A bar at 22:00 or 23:00 belongs to the next day: its stamp has the day before's daylight saving (yfinance's
 # fix_Yahoo_dst_issue).
 _LATE_HOUR = 22
+_WITHOUT_SUMMER_TIME = ("UTC",)  # crypto currencies trade at 22:00 and 23:00 as well
 _CURRENCY = re.compile(r"[A-Za-z]{3}")
 _HUNDREDTHS = {"GBp": "GBX", "ZAc": "ZAC", "ILA": "ILA"}
 _WHOLE = {"GBX": "GBP", "ZAC": "ZAR", "ILA": "ILS"}
@@ -253,7 +254,9 @@ def _sessions_of(times: pl.Series, zone: str) -> pl.Series:
 
 def _session_date(column: str, zone: str) -> pl.Expr:
     local = pl.col(column).dt.convert_time_zone(zone)
-    late = (local.dt.hour() >= _LATE_HOUR) & (local.dt.minute() == 0)
+    if zone in _WITHOUT_SUMMER_TIME:
+        return local.dt.date()
+    late = (local.dt.hour() >= _LATE_HOUR) & (local.dt.minute() == 0) & (local.dt.second() == 0)
     return pl.when(late).then(local.dt.offset_by("2h")).otherwise(local).dt.date()
 
 

@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from quantx.core.asset_classes import ASSET_CLASSES, class_of, quoted_currency
 from quantx.core.model import Payload
+from quantx.core.symbols import market_of
 from quantx.errors import MalformedPayload
 from quantx.providers.protocol import Note
 
@@ -15,12 +17,50 @@ DELISTED_EXCHANGE = "YHD"  # Yahoo's own name of no exchange (CAPIO.ST, recorded
 _LONG = 7 * 86_400  # seconds
 
 
+_TYPES = frozenset().union(*(each.wire_types for each in ASSET_CLASSES.values()))
+
+
+def check_listing(chart: Mapping[str, Any], payload: Payload) -> None:
+    """Raise MalformedPayload if a chart with bars is of another kind of instrument, or in another currency or none."""
+    if not chart.get("timestamp"):
+        return
+    _check_type(chart["meta"], payload)
+    check_currency(chart, payload)
+
+
+def _check_type(meta: Mapping[str, Any], payload: Payload) -> None:
+    """Raise MalformedPayload if the chart's type is that of another asset class than the symbol's."""
+    sent = meta.get("instrumentType")
+    if market_of(payload.symbol) is None or sent not in _TYPES:
+        return
+    own = ASSET_CLASSES[class_of(payload.symbol)]
+    if sent not in own.wire_types:
+        raise MalformedPayload(
+            f"{payload.symbol} is {_article(own.name)}, and Yahoo's chart is of the type {sent}: another instrument has"
+            " this symbol there",
+            payload,
+        )
+
+
+def _article(name: str) -> str:
+    return f"{'an' if name[0] in 'aei' else 'a'} {name.replace('_', ' ')}"
+
+
 def check_currency(chart: Mapping[str, Any], payload: Payload) -> None:
     """Raise MalformedPayload if a chart with bars names no currency: its prices are no money.
 
-    The points of an index may have no currency.
+    The points of an index may have no currency. That of a pair is its second one.
     """
-    if payload.symbol.startswith("^") or not chart.get("timestamp") or chart["meta"].get("currency"):
+    sent = chart["meta"].get("currency")
+    if payload.symbol.startswith("^") or not chart.get("timestamp"):
+        return
+    quoted = quoted_currency(payload.symbol)
+    if sent and quoted is not None and sent != quoted:
+        raise MalformedPayload(
+            f"Yahoo's bars of {payload.symbol} are in {str(sent)[:10]}, not in {quoted}: the pair may be inverted",
+            payload,
+        )
+    if sent:
         return
     raise MalformedPayload(
         f"Yahoo names no currency for its bars of {payload.symbol} (exchange"

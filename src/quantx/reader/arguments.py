@@ -19,6 +19,7 @@ Symbols = str | Sequence[str]
 On = Day | Mapping[str, Day | None]  # a day, or a day for each symbol
 BAR_COLUMNS = ("symbol", "date", "open", "high", "low", "close", "volume", "adj_close", "source", "known_from")
 MINUTE_COLUMNS = ("symbol", "time", *BAR_COLUMNS[1:])
+FX_COLUMNS = ("fx_rate", "fx_date", "fx_source")  # of bars in another currency
 _LONGEST = 60  # characters of a value in a message
 BARS = {"1d": BARS_1D, "1m": BARS_1M}
 
@@ -146,11 +147,14 @@ def bars_table(timeframe: object) -> Table:
     return BARS[timeframe]
 
 
-def shown_columns(columns: str | Sequence[str] | None, *, minutes: bool) -> list[str]:
-    """Return the columns of a frame of bars; raise ConfigError for an unknown one."""
-    usual = MINUTE_COLUMNS if minutes else BAR_COLUMNS
+def shown_columns(columns: str | Sequence[str] | None, *, minutes: bool, converted: bool = False) -> list[str]:
+    """Return the columns of a frame of bars; raise ConfigError for an unknown one.
+
+    `converted`: the prices are in another currency, which has columns of its own.
+    """
+    usual = (*(MINUTE_COLUMNS if minutes else BAR_COLUMNS), *(("currency", *FX_COLUMNS) if converted else ()))
     shown = list(usual) if columns is None else to_texts(columns, "columns")
-    allowed = [*usual, "currency", "raw", *(["regular"] if minutes else [])]
+    allowed = [*dict.fromkeys([*usual, "currency", "raw", *(["regular"] if minutes else [])])]
     if len(set(shown)) < len(shown):
         raise ConfigError(f"columns has a duplicate: {', '.join(shown)}")
     unknown = [c for c in shown if c not in allowed]

@@ -7,12 +7,24 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
+from quantx.core.currencies import parse_currency
 from quantx.core.preference import BEST
 from quantx.core.prices import ADJUSTMENTS, PRICES, Adjust
 from quantx.core.table import Table
 from quantx.core.tables import BARS_1M
 from quantx.errors import ConfigError
-from quantx.reader.arguments import Day, On, Symbols, bars_table, shown_columns, to_date, to_days, to_names, to_source
+from quantx.reader.arguments import (
+    Day,
+    On,
+    Symbols,
+    bars_table,
+    shown_columns,
+    to_date,
+    to_days,
+    to_names,
+    to_source,
+    to_text,
+)
 from quantx.reader.point_in_time import PointInTime
 
 SymbolsAs = Literal["asked", "of_day"]
@@ -35,6 +47,7 @@ class BarRequest:
     extended: bool
     symbols_as: SymbolsAs
     columns: Sequence[str]
+    currency: str | None  # of the returned prices; None: as quoted
 
     @staticmethod
     def parse(
@@ -52,6 +65,7 @@ class BarRequest:
         extended: bool = False,
         on: On | None = None,
         symbols_as: SymbolsAs = "asked",
+        currency: str | None = None,
     ) -> BarRequest:
         """Return the request of a user's arguments; raise ConfigError for a wrong one."""
         table = bars_table(timeframe)
@@ -59,7 +73,8 @@ class BarRequest:
             raise ConfigError(f"symbols_as={symbols_as!r} must be asked or of_day")
         if adjust not in ADJUSTMENTS:
             raise ConfigError(f"adjust={adjust!r} must be one of {', '.join(ADJUSTMENTS)}")
-        shown = shown_columns(columns, minutes=table is BARS_1M)
+        target = None if currency is None else parse_currency(to_text(currency, "currency"))
+        shown = shown_columns(columns, minutes=table is BARS_1M, converted=target is not None)
         names = to_names(symbols)
         first, last = to_date(start), to_date(end)
         if first is not None and last is not None and first > last:
@@ -80,6 +95,7 @@ class BarRequest:
             extended=extended,
             symbols_as=symbols_as,
             columns=shown,
+            currency=target,
         )
 
     @property
@@ -108,6 +124,8 @@ class BarRequest:
         needed = {*self.table.sort, "date", "source", "known_from", *self.columns}
         if self.adjusted:
             needed |= {"close", "volume"}
+        if self.currency is not None:
+            needed |= {"currency"}
         if self.best:  # verdicts are about all prices
             needed |= set(PRICES)
         return [column for column in self.table.schema if column in needed]

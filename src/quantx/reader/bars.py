@@ -15,6 +15,7 @@ from quantx.core.tables import VERDICTS
 from quantx.reader.actions import ActionQueries
 from quantx.reader.arguments import Day, On, Symbols, shifted
 from quantx.reader.bar_request import BarRequest, SymbolsAs
+from quantx.reader.rates import RateQueries
 from quantx.reader.selection import Selection
 from quantx.reader.stored import one_state
 from quantx.reader.symbol_history import SymbolRequest, all_plain
@@ -22,7 +23,7 @@ from quantx.reader.symbol_history import SymbolRequest, all_plain
 _BESIDE = 20  # days of bars before and after the requested ones, for three neighbours of each
 
 
-class BarQueries(ActionQueries):
+class BarQueries(RateQueries, ActionQueries):
     """Daily and minute bars."""
 
     @one_state
@@ -42,6 +43,7 @@ class BarQueries(ActionQueries):
         extended: bool = False,
         on: On | None = None,
         symbols_as: SymbolsAs = "asked",
+        currency: str | None = None,
     ) -> pl.DataFrame:
         """Return bars, sorted by symbol and date (1m: and time); start and end are sessions, both inclusive.
 
@@ -56,6 +58,8 @@ class BarQueries(ActionQueries):
         A symbol means a security with all its symbols: META includes the bars of FB. Several securities may have
         carried it: `on` (a day, or a day per symbol) chooses the one of that day. `symbols_as="of_day"` gives rows
         the symbol of their day. docs/how-to/query.md explains each argument.
+        `currency` ("USD") gives prices in that currency: adjusted first, then multiplied by `fx_rate`, the rate of the
+        bar's session or of the last day before it, at most a week (`fx_date`, `fx_source`); null without one.
 
         Warns with IncompleteData of symbols without bars. Raises NotInLake for a symbol or vendor that the lake does
         not know, and ConfigError for an invalid argument, and if several securities carried a symbol.
@@ -74,6 +78,7 @@ class BarQueries(ActionQueries):
             extended=extended,
             on=on,
             symbols_as=symbols_as,
+            currency=currency,
         )
         requests, rows = self._read_bars(request)
         self._check_rows(request, requests, rows)
@@ -97,6 +102,8 @@ class BarQueries(ActionQueries):
         requests, rows = self._read_traded(request)
         if request.adjusted:
             rows = adjust_by_steps(rows, self._adjustment_steps(request, requests), request.adjust)
+        if request.currency is not None:
+            rows = self._converted(rows, request.currency, request.moment)
         return requests, rows
 
     def _adjustment_steps(self, request: BarRequest, requests: Sequence[SymbolRequest]) -> AdjustmentSteps:

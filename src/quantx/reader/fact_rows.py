@@ -82,6 +82,8 @@ class FactRowQueries(FilerQueries):
         if dataset not in DATASETS:
             raise ConfigError(f"there is no dataset {dataset!r}; the datasets are {', '.join(sorted(DATASETS))}")
         declared = DATASETS[dataset]
+        if not declared.of_companies:
+            raise ConfigError(f"{dataset} are published rates, not facts about companies; use lake.rates or lake.fx")
         table, item = declared.table, declared.item_column
         moment = PointInTime.of_filings(as_of, public_by, self._sessions)
         requests = self._filer_requests(symbols, on)

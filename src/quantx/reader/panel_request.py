@@ -53,6 +53,8 @@ class PanelRequest:
     ) -> ConceptPanelRequest:
         """Return the request for the fields that are concepts; ConfigError for minutes."""
         given = self.bars.keywords
+        if given["currency"] is not None:
+            raise ConfigError("currency is for prices; concepts and ratios are in the currency of their filings")
         if given["timeframe"] != "1d":
             raise ConfigError("a panel of concepts has a row per session; use timeframe='1d'")
         return ConceptPanelRequest(

@@ -43,6 +43,7 @@ class PanelQueries(RatioPanels, UniverseQueries):
         source: str | None = None,
         extended: bool = False,
         on: On | None = None,
+        currency: str | None = None,
     ) -> pl.DataFrame:
         """Return one row per session and one column per symbol, filled with `field`; null without a bar.
 
@@ -51,8 +52,8 @@ class PanelQueries(RatioPanels, UniverseQueries):
         `timeframe="1m"` there is a row per minute (`time`, UTC) with a bar of any symbol.
 
         `members_only` gives null on days on which a security was no member: a panel without survivorship bias. The
-        other arguments are those of `bars`. Prices are as traded by default: returns across splits and dividends need
-        `adjust="total"`.
+        other arguments are those of `bars`; `currency` is for prices only. Prices are as traded by default: returns
+        across splits and dividends need `adjust="total"`.
 
         A field may be a concept and a period, as in "revenue_ttm", "net_income_annual", "assets" (the latest
         quarter): on each session the newest period's last value that was public before the session's close. A panel of
@@ -71,7 +72,7 @@ class PanelQueries(RatioPanels, UniverseQueries):
         request = PanelRequest(
             fields=to_texts(field, "field"),
             names=list(members.on) if members is not None else () if symbols is None else symbols,
-            bars=partial(bars, start=start, end=end, as_of=as_of, public_by=public_by),
+            bars=partial(bars, start=start, end=end, as_of=as_of, public_by=public_by, currency=currency),
             on=on if on is not None or members is None else members.on,
             shown=members if members_only else None,
         )

@@ -14,8 +14,9 @@ from datetime import UTC, date, datetime, time, timedelta
 
 import polars as pl
 
+from quantx.core.asset_classes import FORMS_OF_MARKETS
 from quantx.core.model import SETTLED_AFTER
-from quantx.core.symbols import US, VENUES_BY_SUFFIX, VENUES_OF_INDICES, venue_of
+from quantx.core.symbols import US, VENUES_BY_SUFFIX, VENUES_OF_CLASSES, VENUES_OF_INDICES, venue_of
 from quantx.core.table import Table
 from quantx.core.tables import QUARANTINE
 from quantx.reader.arguments import Day, shifted, to_instant, to_moment
@@ -123,5 +124,10 @@ def _by_session(day: str, symbols: Sequence[str], public_by: datetime, times: Se
 def _of_calendar(code: str) -> pl.Expr:
     suffixes = [f".{suffix}" for suffix, venue in VENUES_BY_SUFFIX.items() if venue.calendar == code]
     indices = [index for index, venue in VENUES_OF_INDICES.items() if venue.calendar == code]
+    forms = [FORMS_OF_MARKETS[venue.market] for venue in VENUES_OF_CLASSES.values() if venue.calendar == code]
     symbol = pl.col("symbol")
-    return pl.any_horizontal(symbol.is_in(indices), *(symbol.str.ends_with(suffix) for suffix in suffixes))
+    return pl.any_horizontal(
+        symbol.is_in(indices),
+        *(symbol.str.ends_with(suffix) for suffix in suffixes),
+        *(symbol.str.contains(form) for form in forms),
+    )

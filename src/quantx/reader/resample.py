@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import polars as pl
 
+from quantx.core.pairs import inverse_bars
 from quantx.core.symbols import venue_of
 from quantx.errors import ConfigError
 from quantx.reader.handle import LakeHandle
@@ -29,7 +30,17 @@ _RULES = {
 
 
 class ResampleQueries(LakeHandle):
-    """Longer bars of read ones."""
+    """Longer bars of read ones, and pairs quoted the other way round."""
+
+    def inverse(self, bars: pl.DataFrame) -> pl.DataFrame:
+        """Return `bars()` of currency pairs with base and quote exchanged: those of EURUSD=X as USDEUR=X.
+
+        Prices are their inverse, and the inverse of the low is the high. Raises ConfigError for a frame without
+        symbols, or with one that is no pair.
+        """
+        if not _is_of_bars(bars):
+            raise ConfigError("inverse needs a Polars frame with the columns symbol and date, as bars() returns it")
+        return inverse_bars(bars)
 
     def resample(self, bars: pl.DataFrame, every: str) -> pl.DataFrame:
         """Return the bars of `bars()` as longer ones: every "5m", "1h", "1d", "1w", "1mo", "1q" or "1y".

@@ -23,10 +23,11 @@ from quantx.sandbox.drift import Drifts
 from quantx.sandbox.faults import Faults
 from quantx.sandbox.market import Market
 from quantx.sandbox.messages import JSON, WireReply, WireRequest
+from quantx.sandbox.package_wires import package_wires
 from quantx.sandbox.quota import BlockingQuota, RequestQuota
 from quantx.sandbox.wires import Wire
 from quantx.sandbox.yahoo_chart import not_found
-from quantx.settings.vendors import VENDOR_SETTINGS
+from quantx.settings.vendors import BUILT_IN, PACKAGES
 
 log = structlog.get_logger()
 
@@ -51,8 +52,12 @@ _LONGEST_SILENCE = 300.0  # seconds; longer than any client's time-out
 # The SEC blocks an organisation for ten minutes that sends more than ten requests a second.
 _BLOCKS = {"sec": ("10/s", 600.0)}
 
-# The wires of all vendors: each is declared as WIRE in the module that has its source's name.
-WIRES: tuple[type[Wire], ...] = tuple(resolve_name(f"quantx.sandbox.{source}_wire:WIRE") for source in VENDOR_SETTINGS)
+# The wires of all vendors: each is declared as WIRE in the module that has its source's name; those of other packages
+# in their settings.
+WIRES: tuple[type[Wire], ...] = (
+    *(resolve_name(f"quantx.sandbox.{source}_wire:WIRE") for source in BUILT_IN),
+    *package_wires(PACKAGES.settings),
+)
 
 
 @dataclass

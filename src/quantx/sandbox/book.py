@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from datetime import date
 
+from quantx.core.rate_series import RATE_SERIES
 from quantx.core.symbols import parse_symbol
 from quantx.errors import ConfigError
 from quantx.sandbox.clock import SandboxClock
@@ -23,6 +24,7 @@ class Book:
         self.market = market
         self.clock = clock
         self.histories: dict[str, PriceHistory] = dict(market.histories)  # by canonical symbol
+        self.revised_rates: dict[tuple[str, date, str], float] = {}  # by series, day, and tenor or currency
         self._views: dict[str, tuple[Stage, View]] = {}
         self._minutes: dict[tuple[str, int], tuple[tuple[float, ...], Minutes]] = {}
 
@@ -31,7 +33,7 @@ class Book:
 
         The same object is returned until the view changes.
         """
-        past = self.histories.get(symbol)
+        past = self._history(symbol)
         if past is None:
             return None
         clock = int(self.clock.now().timestamp())
@@ -43,6 +45,11 @@ class Book:
         if kept is None or kept[0] != at:
             kept = self._views[symbol] = (at, view_at(past, at))
         return kept[1]
+
+    def _history(self, symbol: str) -> PriceHistory | None:
+        """Return the history with its revisions."""
+        past = self.histories.get(symbol)
+        return self.market.find(symbol) if past is None else past
 
     def minutes(self, view: View, row: int) -> Minutes:
         """Return the ended minute bars of a row's day, as traded: recorded ones, else ones that add up to the row."""
@@ -63,10 +70,10 @@ class Book:
         return minutes.until(self.clock.now().timestamp())
 
     def revise(self, symbol: str, day: str, field: str, value: object) -> None:
-        """Replace one as-traded value from now on; ConfigError where the request is wrong."""
+        """Replace one as-traded value, or one published rate, from now on; ConfigError where the request is wrong."""
         symbol = parse_symbol(symbol)
-        past = self.histories.get(symbol)
-        if past is None:
+        past = self._history(symbol)
+        if past is None and symbol not in RATE_SERIES:
             raise ConfigError(f"the sandbox has no bars of {symbol}, so none can be revised")
         try:
             on, number = date.fromisoformat(day), float(str(value))
@@ -74,6 +81,9 @@ class Book:
             number = math.nan
         if not math.isfinite(number):
             raise ConfigError(f"{day[:20]!a} and {str(value)[:20]!a} are not a date and a number")
+        if past is None:
+            self.revised_rates[symbol, on, field] = number
+            return
         self.histories[symbol] = with_revision(past, on, field, number)
         self._views.pop(symbol, None)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 import numpy as np
 
+from quantx.core.asset_classes import class_of
 from quantx.core.symbols import US, Venue
 from quantx.providers.yahoo import wire_symbol
 from quantx.sandbox.columns import Floats
@@ -24,6 +26,21 @@ _EXCHANGES = {
     "XPAR": ("PAR", "Paris"),
     "XAMS": ("AMS", "Amsterdam"),
 }
+# Of the classes without an exchange, and of Cboe's rates, which are in Chicago's zone (recorded in 2025 and 2026).
+_PLACES_OF_CLASSES = {
+    "currency_pair": ("CCY", "CCY"),
+    "crypto": ("CCC", "CCC"),
+    "future": ("NYM", "NY Mercantile"),
+    "rate": ("CGI", "Cboe Indices"),
+}
+_TYPES = {
+    "currency_pair": "CURRENCY",
+    "crypto": "CRYPTOCURRENCY",
+    "future": "FUTURE",
+    "index": "INDEX",
+    "rate": "INDEX",
+    "equity": "EQUITY",
+}
 _AMERICAN_PRE, _AMERICAN_POST = 19_800, 14_400  # 04:00 to 09:30 and 16:00 to 20:00, as recorded
 _YEAR = 365 * 86_400
 
@@ -35,18 +52,20 @@ def chart_meta(view: View, now: datetime, bars: dict[str, Floats], seen: int) ->
     last = seen - 1
     hint = 2 if not bars["close"][last] < 1 else 4  # pence stocks have four decimals (recorded: APS.AX)
     year = slice(int(np.searchsorted(past.opens, clock - _YEAR)), seen)
-    exchange, full = _EXCHANGES.get(past.venue.calendar, (past.venue.calendar, past.venue.calendar))
+    kind, code = class_of(past.symbol), past.venue.calendar
+    exchange, full = _PLACES_OF_CLASSES.get(kind) or _EXCHANGES.get(code, (code, code))
+    venue = replace(past.venue, timezone="America/Chicago") if kind == "rate" else past.venue
     volume = bars["volume"][last]
     meta: dict[str, Any] = {
         "currency": "GBp" if past.venue.currency == "GBX" else past.venue.currency,
         "symbol": wire_symbol(past.symbol),
         "exchangeName": exchange,
         "fullExchangeName": full,
-        "instrumentType": "INDEX" if past.symbol.startswith("^") else "EQUITY",
+        "instrumentType": _TYPES[kind],
         "firstTradeDate": int(past.opens[0]),
         "regularMarketTime": min(clock, int(past.closes[last])),
-        "hasPrePostMarketData": past.venue.market == "us",
-        **_zone_fields(past.venue, now),
+        "hasPrePostMarketData": past.venue.market == "us" and kind == "equity",
+        **_zone_fields(venue, now),
         "regularMarketPrice": _rounded(bars["close"][last], hint),
         "fiftyTwoWeekHigh": _rounded(_extreme(np.fmax, bars["high"][year]), hint),
         "fiftyTwoWeekLow": _rounded(_extreme(np.fmin, bars["low"][year]), hint),
@@ -56,7 +75,7 @@ def chart_meta(view: View, now: datetime, bars: dict[str, Floats], seen: int) ->
         "longName": past.name,
         "shortName": past.name,
         "priceHint": hint,
-        "currentTradingPeriod": _trading_period(past.venue, now),
+        "currentTradingPeriod": _trading_period(venue, now),
         "dataGranularity": "1d",
     }
     return {**meta, "synthetic": True} if past.synthetic else meta

@@ -5,18 +5,20 @@ Days are numbers from 1970-01-01 (as NumPy's datetime64[D]), so that whole colum
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 import numpy as np
 
 from quantx.core.calendars import calendar
-from quantx.core.symbols import Venue
+from quantx.core.symbols import VENUES_OF_CLASSES, Venue
 from quantx.sandbox.columns import Ints
 
 _EPOCH = date(1970, 1, 1)
+_AROUND_THE_CLOCK = frozenset(venue.market for venue in VENUES_OF_CLASSES.values())
 
 
 def day_number(day: date) -> int:
@@ -66,12 +68,15 @@ class Hours:
 
 @lru_cache(maxsize=64)
 def hours_of(venue: Venue) -> Hours:
-    """Return the trading hours of a venue."""
-    sessions = calendar(venue.calendar)
+    """Return the trading hours of a venue; those of a venue without an exchange begin at midnight, as at Yahoo."""
+    sessions, zone = calendar(venue.calendar), ZoneInfo(venue.timezone)
+    opens: Iterable[datetime] = sessions.opens
+    if venue.market in _AROUND_THE_CLOCK:
+        opens = (datetime.combine(day, time(), zone) for day in sessions.days)
     return Hours(
-        ZoneInfo(venue.timezone),
+        zone,
         np.array([day_number(day) for day in sessions.days], dtype=np.int64),
-        np.array([int(t.timestamp()) for t in sessions.opens], dtype=np.int64),
+        np.array([int(t.timestamp()) for t in opens], dtype=np.int64),
         np.array([int(t.timestamp()) for t in sessions.closes], dtype=np.int64),
     )
 

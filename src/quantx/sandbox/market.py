@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from fractions import Fraction
@@ -166,6 +166,7 @@ class Market:
     recordings: Recordings | None = None
     minutes: Mapping[tuple[str, int], Minutes] = field(default_factory=dict)  # recorded ones, by symbol and day
     filers: Filers = field(default_factory=Filers)  # of the SEC
+    series: Mapping[str, Callable[[], PriceHistory]] = field(default_factory=dict)  # of other classes, made when needed
 
     @property
     def symbols(self) -> list[str]:
@@ -203,15 +204,28 @@ class Market:
     @cached_property
     def by_wire_symbol(self) -> dict[str, str]:
         """Canonical symbols by their form at Yahoo."""
-        return {wire_symbol(symbol): symbol for symbol in self.histories}
+        return {wire_symbol(symbol): symbol for symbol in (*self.histories, *self.series)}
 
     @cached_property
     def last_day(self) -> date | None:
         """The newest day of any symbol, None without bars."""
         return day_of(max(int(past.days[-1]) for past in self.histories.values())) if self.histories else None
 
+    def find(self, symbol: str) -> PriceHistory | None:
+        """Return the history of a canonical symbol; None where the market has none."""
+        if symbol in self.histories or symbol not in self.series:
+            return self.histories.get(symbol)
+        made = self._made.get(symbol)
+        if made is None:
+            made = self._made[symbol] = self.series[symbol]()
+        return made
+
+    @cached_property
+    def _made(self) -> dict[str, PriceHistory]:
+        return {}
+
     def _history(self, symbol: str) -> PriceHistory:
-        past = self.histories.get(parse_symbol(symbol))
+        past = self.find(parse_symbol(symbol))
         if past is None:
             raise ConfigError(f"the sandbox has no bars of {symbol}; name one of its {len(self.histories)} symbols")
         return past

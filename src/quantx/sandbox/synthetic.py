@@ -1,7 +1,8 @@
 """A small invented market for demonstrations: three exchanges, ten years, and the defects of real files.
 
 It is a function of the seed and of its last session. All names begin with "Synthetic", and no symbol is or can be a
-real one: American tickers begin with QX, Hong Kong has no codes from 99900 on, and Tokyo never uses the letter Q.
+real one: American tickers begin with QX, Hong Kong has no codes from 99900 on, and Tokyo never uses the letter Q. The
+series of other asset classes have their real symbols: see `synthetic_classes`.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from quantx.sandbox.columns import Floats
 from quantx.sandbox.filers import Filers
 from quantx.sandbox.hours import day_number
 from quantx.sandbox.market import Correction, Dividend, Market, PriceHistory, Split, history
+from quantx.sandbox.synthetic_classes import synthetic_series
 from quantx.sandbox.synthetic_filings import synthetic_filers
 from quantx.sandbox.synthetic_plan import COMPANIES, MISTAKES, RENAMED, SPOILED, SyntheticCompany
 
@@ -87,6 +89,7 @@ def synthetic_market(seed: int, now: datetime) -> SyntheticMarket:
     return SyntheticMarket(
         "synthetic",
         histories,
+        series=synthetic_series(seed, now),
         filers=Filers(partial(synthetic_filers, seed, histories, sessions["XNYS"][-1])),
         seed=seed,
         dirt=tuple(dirt),

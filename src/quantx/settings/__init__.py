@@ -7,6 +7,7 @@ or in the working folder.
 
 from __future__ import annotations
 
+from quantx.core.quotas import parse_quota
 from quantx.settings.azure_storage import StorageKey
 from quantx.settings.model import (
     DECLARATION,
@@ -17,7 +18,6 @@ from quantx.settings.model import (
     load_settings,
     preferred_vendors,
 )
-from quantx.settings.quotas import parse_quota
 from quantx.settings.redaction import without_secrets
 from quantx.settings.reference import SettingReference, setting_references
 from quantx.settings.vendors import source_of

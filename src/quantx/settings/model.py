@@ -19,16 +19,18 @@ from pydantic_settings import (
 from quantx.calendar_files import keep_calendars
 from quantx.core.foreign_errors import value_fact
 from quantx.core.schedule import parse_schedule
+from quantx.core.symbols import MARKETS as _MARKETS
 from quantx.errors import ConfigError
 from quantx.settings.azure_storage import StorageKey, parse_connection_string
 from quantx.settings.concepts import OWN_CONCEPTS
+from quantx.settings.imports import OWN_IMPORTS
 from quantx.settings.redaction import without_secrets
 from quantx.settings.sources import DotEnvSource, FileSource, VariableSource, export_library_variables
 from quantx.settings.user_cache import user_cache
 from quantx.settings.vendors import FLAT_NAMES, VENDOR_SETTINGS, Vendors, checked_contact, flat_name, nested, source_of
 
 DECLARATION = Path("config/universes.yaml")
-TIMEFRAMES, MARKETS = ("1d", "1m"), ("us", "hk", "jp", "eu", "any")
+TIMEFRAMES, MARKETS = ("1d", "1m"), (*_MARKETS, "any")
 
 
 def _names(field: str, *earlier: str) -> AliasChoices:
@@ -69,6 +71,12 @@ class Settings(Vendors, BaseSettings):
         description="the URL of the raw objects where they have a place of their own, as in az://raw; by default they"
         " lie in the lake, below raw/",
     )
+    raw_retention_days: int = Field(
+        0,
+        ge=0,
+        description="for how many days the store of the raw objects refuses to delete one, as rawRetentionDays of the"
+        " deployment; 0: it has no such policy. `quantx delete` shows the dates",
+    )
     state_url: str = Field(
         "./data/state", description="postgresql://…, or a folder for the embedded PostgreSQL (the default)"
     )
@@ -87,6 +95,11 @@ class Settings(Vendors, BaseSettings):
         OWN_CONCEPTS,
         description="a file of own standard concepts of fundamentals, which add to the shipped ones or replace them;"
         " the default need not exist",
+    )
+    imports_path: Path = Field(
+        OWN_IMPORTS,
+        description="the file that declares the forms of imported files by source (`quantx import`); the default need"
+        " not exist",
     )
     max_workers: int = Field(
         8,
@@ -147,6 +160,11 @@ class Settings(Vendors, BaseSettings):
         False,
         description="let daily updates also fetch the filings and facts of the American members from the SEC (`quantx"
         " fundamentals update`); needs `contact`",
+    )
+    rates: bool = Field(
+        False,
+        description="let daily updates also fetch the US Treasury's par yields and the ECB's reference rates (`quantx"
+        " rates update`)",
     )
     inspect: bool = Field(
         True,

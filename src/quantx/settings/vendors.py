@@ -1,17 +1,19 @@
 """The settings of each vendor: one sub-model of `Settings` per vendor, which is also its entry in the registry.
 
 A field of a sub-model has a flat name, too: `alpaca.feed` is `alpaca_feed` in the settings file and as a keyword, and
-`QUANTX_ALPACA_FEED` in the environment. To add a vendor: one class here and one line in `Vendors`.
+`QUANTX_ALPACA_FEED` in the environment. To add a vendor: one class here and one line in `BuiltInVendors`. Other
+packages add theirs by entry points (see provider_packages).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import BaseModel, Field, SecretStr, create_model, field_validator
 
-from quantx.settings.quotas import parse_quota
+from quantx.settings.provider_packages import ProviderPackages, read_packages
+from quantx.vendor_settings import KeyedVendorSettings, VendorSettings
 
 
 def checked_contact(value: str | None) -> str | None:
@@ -20,49 +22,6 @@ def checked_contact(value: str | None) -> str | None:
     if value and not (value.isascii() and value.isprintable() and ("@" in value or "://" in value)):
         raise ValueError("use an e-mail address or a URL, in ASCII letters and on one line")
     return value or None
-
-
-class VendorSettings(BaseModel):
-    """The settings that every vendor has. Descriptions may use `{title}` and `{default_quota}`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    title: ClassVar[str]  # the vendor's own spelling of its name
-    adapter: ClassVar[str]  # module:class, imported when it is used
-    client: ClassVar[str] = "httpx"  # the module that the first fetch imports
-    default_quota: ClassVar[str]  # the vendor's limit for an account that the setting `quota` does not name
-    prefix: ClassVar[str | None] = None  # of the flat names; None: the source's name
-    keys: ClassVar[tuple[str, ...]] = ()  # fields without which no request can be sent
-    needs: ClassVar[str | None] = None  # what those fields are, and the next step; None: keys
-    names: ClassVar[tuple[str, ...]] = ()  # other names of the source that people use
-    variables: ClassVar[Mapping[str, tuple[str, ...]]] = {}  # by field: variables that set it besides its own
-
-    base_url: str | None = Field(default=None, description="another host that speaks {title}'s wire (the sandbox)")
-    quota: str | None = Field(
-        default=None,
-        description="requests to {title}, of all workers together: 2/s, 200/min, 25/day, unlimited;"
-        " by default {default_quota}",
-    )
-
-    @field_validator("quota")
-    @classmethod
-    def _quota_is_a_rate(cls, value: str | None) -> str | None:
-        if value is not None:
-            parse_quota(value)
-        return value
-
-    @property
-    def missing_keys(self) -> tuple[str, ...]:
-        """The required fields that have no value."""
-        return tuple(name for name in self.keys if getattr(self, name) is None)
-
-
-class KeyedVendorSettings(VendorSettings):
-    """The settings of a vendor that wants one key."""
-
-    keys: ClassVar[tuple[str, ...]] = ("api_key",)
-
-    api_key: SecretStr | None = Field(default=None, description="{title}'s key")
 
 
 class YahooSettings(VendorSettings):
@@ -136,8 +95,25 @@ class SecSettings(VendorSettings):
         return checked_contact(value)
 
 
-class Vendors(BaseModel):
-    """The part of `Settings` that lists the vendors; a field's name is the source in tables and tasks."""
+class TreasurySettings(VendorSettings):
+    """The US Treasury: no key, one document per year."""
+
+    title = "the US Treasury"
+    adapter = "quantx.providers.treasury:Treasury"
+    default_quota = "1/s"
+    names = ("ust",)
+
+
+class EcbSettings(VendorSettings):
+    """The European Central Bank: no key, one document for all currencies."""
+
+    title = "the ECB"
+    adapter = "quantx.providers.ecb:Ecb"
+    default_quota = "1/s"
+
+
+class BuiltInVendors(BaseModel):
+    """The vendors of this program; a field's name is the source in tables and tasks."""
 
     yahoo: YahooSettings = YahooSettings()
     alpaca: AlpacaSettings = AlpacaSettings()
@@ -145,12 +121,46 @@ class Vendors(BaseModel):
     alphavantage: AlphaVantageSettings = AlphaVantageSettings()
     fmp: FmpSettings = FmpSettings()
     sec: SecSettings = SecSettings()
+    treasury: TreasurySettings = TreasurySettings()
+    ecb: EcbSettings = EcbSettings()
 
 
-VENDOR_SETTINGS: Mapping[str, type[VendorSettings]] = {
-    source: field.annotation  # type: ignore[misc]  # each is a class of settings: see `Vendors`
-    for source, field in Vendors.model_fields.items()
+BUILT_IN: Mapping[str, type[VendorSettings]] = {
+    source: field.annotation  # type: ignore[misc]  # each is a class of settings: see `BuiltInVendors`
+    for source, field in BuiltInVendors.model_fields.items()
 }
+# With these words the names of other settings begin: a vendor's prefix must be none of them.
+OTHER_SETTINGS = (
+    *(
+        "applicationinsights",
+        "azure",
+        "batch",
+        "cache",
+        "chunk",
+        "concepts",
+        "contact",
+        "daily",
+        "deadline",
+        "fallback",
+    ),
+    *("fundamentals", "held", "imports", "inspect", "lake", "lease", "log", "lookback", "max", "queue", "raw", "round"),
+    *("s3", "settings", "sources", "sql", "state", "universe", "use", "verify", "features", "research"),
+)
+PACKAGES: ProviderPackages = read_packages(BUILT_IN, OTHER_SETTINGS)
+VENDOR_SETTINGS: Mapping[str, type[VendorSettings]] = {**BUILT_IN, **PACKAGES.settings}
+
+if TYPE_CHECKING:
+
+    class Vendors(BuiltInVendors):
+        """The part of `Settings` that lists the vendors, those of other packages among them."""
+
+else:
+    Vendors = create_model(
+        "Vendors",
+        __base__=BuiltInVendors,
+        __doc__="The part of `Settings` that lists the vendors, those of other packages among them.",
+        **{source: (kind, kind()) for source, kind in PACKAGES.settings.items()},
+    )
 
 
 _SOURCES = {name: source for source, kind in VENDOR_SETTINGS.items() for name in (source, *kind.names)}

@@ -155,22 +155,26 @@ class Database:
             return run(connection, statement, values)
 
     @contextmanager
-    def exclusive(self, lock: int) -> Iterator[AdvisoryLock | None]:
-        """Hold an advisory lock while the block lasts; yield None if another process holds it.
+    def exclusive(self, *locks: int) -> Iterator[AdvisoryLock | None]:
+        """Hold advisory locks while the block lasts; yield None, and hold none, if another process holds one.
 
-        PostgreSQL frees the lock when the connection ends, for whatever reason: see `AdvisoryLock.confirm`.
+        PostgreSQL frees the locks when the connection ends, for whatever reason: see `AdvisoryLock.confirm`.
         """
         with self._state_errors():
             connection = self._pool.getconn()
         try:
             with self._state_errors():
-                got = connection.execute("select pg_try_advisory_lock(%s) as got", [lock]).fetchone()
-            held = bool(got and got["got"])
+                held = []
+                for lock in locks:
+                    got = connection.execute("select pg_try_advisory_lock(%s) as got", [lock]).fetchone()
+                    if not (got and got["got"]):
+                        break
+                    held.append(lock)
             try:
-                yield AdvisoryLock(connection) if held else None
+                yield AdvisoryLock(connection) if len(held) == len(locks) else None
             finally:
-                with suppress(psycopg.Error):  # the connection has ended, and the lock with it
-                    if held:
+                with suppress(psycopg.Error):  # the connection has ended, and the locks with it
+                    for lock in held:
                         connection.execute("select pg_advisory_unlock(%s)", [lock])
         finally:
             self._pool.putconn(connection)

@@ -12,6 +12,7 @@ from typing_extensions import override
 
 from quantx.core.model import Clock
 from quantx.errors import StateError
+from quantx.state.deletions.memory import MemoryDeletions
 from quantx.state.findings.memory import MemoryFindings
 from quantx.state.gaps.memory import MemoryGaps
 from quantx.state.instruments.memory import MemoryInstruments
@@ -44,6 +45,7 @@ class MemoryState(State):
         self.findings = MemoryFindings(self.records)
         self.gaps = MemoryGaps(self.records)
         self.instruments = MemoryInstruments(self.records)
+        self.deletions = MemoryDeletions(self.records, self.findings, self.gaps)
         self._actor = actor
         self._holds: dict[Role, _Held] = {}
         self._lake: Binding | None = None
@@ -70,16 +72,19 @@ class MemoryState(State):
 
     @override
     @contextmanager
-    def exclusive(self, role: Role) -> Iterator[Hold | None]:
-        mine = _Held(self, role, self._actor())
+    def exclusive(self, *roles: Role) -> Iterator[Hold | None]:
+        mine = _Held(self, roles, self._actor())
         with self.records.lock:
-            got = self._holds.setdefault(role, mine) is mine
+            got = self._holds.keys().isdisjoint(roles)
+            if got:
+                self._holds |= dict.fromkeys(roles, mine)
         try:
             yield mine if got else None
         finally:
             with self.records.lock:
                 if self.has(mine):
-                    del self._holds[role]
+                    for role in roles:
+                        del self._holds[role]
 
     def holder_died(self, actor: object) -> None:
         """Free the roles of an actor, as a database does when a connection ends."""
@@ -93,16 +98,16 @@ class MemoryState(State):
     def has(self, held: _Held) -> bool:
         """Return whether a role is still held."""
         with self.records.lock:
-            return self._holds.get(held.role) is held
+            return all(self._holds.get(role) is held for role in held.roles)
 
 
 @dataclass(frozen=True, eq=False)
 class _Held(Hold):
     state: MemoryState
-    role: Role
+    roles: tuple[Role, ...]
     actor: object
 
     @override
     def confirm(self) -> None:
         if not self.state.has(self):
-            raise StateError(f"the role {self.role!r} is lost")
+            raise StateError(f"the role {self.roles[0]!r} is lost")

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Literal, Protocol
 
+from quantx.state.deletions.port import Deletions
 from quantx.state.findings.port import Findings
 from quantx.state.gaps.port import Gaps
 from quantx.state.instruments.port import Instruments
@@ -61,6 +62,7 @@ class State(Protocol):
     findings: Findings
     gaps: Gaps
     instruments: Instruments
+    deletions: Deletions
 
     def now(self) -> datetime:
         """Return the database's time, aware and in UTC."""
@@ -78,8 +80,11 @@ class State(Protocol):
         """Return the binding of this state to a lake; None before it."""
         ...
 
-    def exclusive(self, role: Role) -> AbstractContextManager[Hold | None]:
-        """Hold a role while the block lasts; yield None if another process holds it. The death of a holder frees it."""
+    def exclusive(self, *roles: Role) -> AbstractContextManager[Hold | None]:
+        """Hold roles while the block lasts; yield None, and hold none, if another process holds one of them.
+
+        The death of a holder frees its roles.
+        """
         ...
 
     def close(self) -> None:

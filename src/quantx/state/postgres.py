@@ -9,6 +9,7 @@ from typing_extensions import override
 
 from quantx.azure_sign_in import AzureIdentity
 from quantx.state.database import Database
+from quantx.state.deletions.postgres import PostgresDeletions
 from quantx.state.findings.postgres import PostgresFindings
 from quantx.state.gaps.postgres import PostgresGaps
 from quantx.state.instruments.postgres import PostgresInstruments
@@ -55,6 +56,7 @@ class PostgresState(State):
         self.findings = PostgresFindings(database)
         self.gaps = PostgresGaps(database)
         self.instruments = PostgresInstruments(database)
+        self.deletions = PostgresDeletions(database)
 
     @override
     def now(self) -> datetime:
@@ -78,8 +80,8 @@ class PostgresState(State):
         self.database.rows("lake_binding.took_over", new=_NEW)
 
     @override
-    def exclusive(self, role: Role) -> AbstractContextManager[Hold | None]:
-        return self.database.exclusive(_LOCKS[role])
+    def exclusive(self, *roles: Role) -> AbstractContextManager[Hold | None]:
+        return self.database.exclusive(*(_LOCKS[role] for role in roles))
 
     @override
     def close(self) -> None:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic_core import ErrorDetails
 
 from quantx.core.foreign_errors import value_fact
+from quantx.core.symbols import MarketName
 from quantx.errors import ConfigError
 from quantx.settings.yaml_document import YamlDocument, read_yaml
 from quantx.universes.earlier_form import Declared, declared_universes
@@ -27,7 +28,7 @@ class UniverseSpec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")  # part of paths
-    market: Literal["us", "hk", "jp", "eu"]
+    market: MarketName
     type: SourceType
     enabled: bool = True  # False: not refreshed with its phase, not in daily updates
     description: str = ""
@@ -46,6 +47,8 @@ class UniverseSpec(BaseModel):
     symbol_pattern: str | None = None  # regular expression of the symbol within the cell
     symbol_pad: int | None = Field(None, ge=1, le=10)  # digits of a number that lost its zeros: 5 → 0005
     symbol_suffix: str = ""  # appended to an exchange's code, as .T in Tokyo
+    suffix_column: str | None = None  # its value decides the suffix, as a country does
+    suffixes: dict[str, str] = {}  # value of `suffix_column`: the suffix of the exchange; other rows are left out
     only: dict[str, tuple[str, ...]] = {}  # column: the values of the selected rows
     etfs: bool = True  # nasdaq_trader: include funds
     # The plausibility checks of a list
@@ -60,6 +63,8 @@ class UniverseSpec(BaseModel):
             raise ValueError("a static universe needs `symbols`")
         if self.type in _READS_A_TABLE and self.path is None and self.url is None:
             raise ValueError(f"a {self.type} universe needs `path` or `url`")
+        if (self.suffix_column is None) is not (not self.suffixes):
+            raise ValueError("`suffix_column` and `suffixes` belong together; declare both, or neither")
         if self.path is not None and self.url is not None:
             raise ValueError("a universe has a `path` or a `url`, not both")
         if self.url is not None and not self.url.startswith(("https://", "http://")):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from quantx.core.asset_classes import symbol_of_pair
 from quantx.core.symbols import US, VENUES_BY_SUFFIX, parse_symbol, venue_of
 from quantx.errors import InvalidSymbol
 
@@ -14,6 +15,7 @@ _CLASS = re.compile(r"([A-Z]{1,6})[-/ .]([A-Z])")
 _EUROPEAN_CLASS = re.compile(r"([A-Z0-9]{1,10})[-/ .]([A-Z0-9]{1,4})")
 # Share classes that iShares writes without a dot.
 _UNDOTTED = {"BRKB": "BRK.B", "BRKA": "BRK.A", "BFB": "BF.B", "BFA": "BF.A", "HEIA": "HEI.A", "LENB": "LEN.B"}
+_PAIRED = ("fx", "crypto")
 _ISHARES_MARKS = re.compile(r"(\*|\.[0-9]*)$")  # WFC* (Mexico's listing), GAS.2 (a reused ticker), MIL. (a dead one)
 
 
@@ -28,8 +30,12 @@ def from_any_form(text: str, market: str) -> str:
     ['BP.L', 'BT-A.L', 'ERIC-B.ST', 'NOVO-B.CO']
     >>> from_any_form("5", "hk"), from_any_form("00700", "hk")
     ('0005.HK', '0700.HK')
+    >>> from_any_form("eur/usd", "fx"), from_any_form("BTC/USD", "crypto")
+    ('EURUSD=X', 'BTC-USD')
     """
     bare = " ".join(text.upper().split())
+    if market in _PAIRED and (pair := symbol_of_pair(bare)) is not None:
+        return pair
     code = hong_kong(bare) if market == "hk" else None
     if code is not None:
         return code

@@ -14,6 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
+from quantx.core.asset_classes import ASSET_CLASS_NAMES
 from quantx.core.symbol_history import Naming, SecurityHistory, naming_chain
 from quantx.core.symbols import parse_symbol, venue_of
 from quantx.errors import InvalidSymbol, RefusedList
@@ -24,6 +25,7 @@ from quantx.universes.texts import csv_rows, decode, under_header
 _RECORD_BEGINS = date(1998, 1, 2)
 _STILL = date(2049, 12, 31)
 _COLUMNS = ("symbol", "from", "to", "instrument")
+_NOTES = ("name", "reason", "asset_class")
 Form = Literal["lean", "csv"]
 
 
@@ -78,7 +80,10 @@ def _map_row(row: Sequence[str], where: str) -> tuple[date, str]:
 
 
 def parse_csv(document: Document) -> list[SecurityHistory]:
-    """Return the securities of a CSV with the columns symbol, from, to, instrument, and optionally name and reason."""
+    """Return the securities of a CSV with the columns symbol, from, to, instrument.
+
+    Optional are name, reason and asset_class. A fund needs its class, as its symbol has the form of a share.
+    """
     namings: dict[str, list[Naming]] = {}
     notes: dict[str, dict[str, str]] = {}
     for row in under_header(csv_rows(decode(document), ",", document.origin), _COLUMNS, document.origin):
@@ -89,11 +94,12 @@ def parse_csv(document: Document) -> list[SecurityHistory]:
             )
         try:
             symbol = parse_symbol(row["symbol"])
+            _check_class(row.get("asset_class", "").strip())
             first, last = (date.fromisoformat(t) if (t := row[c].strip()) else None for c in ("from", "to"))
         except (ValueError, InvalidSymbol) as error:
             raise RefusedList(f"{document.origin}: {error}") from error
         namings.setdefault(instrument, []).append(Naming(instrument, symbol, first, last))
-        notes.setdefault(instrument, {}).update({c: t for c in ("name", "reason") if (t := row.get(c, "").strip())})
+        notes.setdefault(instrument, {}).update({c: t for c in _NOTES if (t := row.get(c, "").strip())})
     return [_history(document, group, notes[instrument]) for instrument, group in namings.items()]
 
 
@@ -101,7 +107,15 @@ def _history(document: Document, namings: Iterable[Naming], notes: dict[str, str
     ordered = tuple(sorted(namings, key=lambda n: n.begins))
     market = venue_of(ordered[-1].symbol).market
     reason = notes.get("reason", "its symbol history ends") if ordered[-1].last is not None else None
-    return SecurityHistory(ordered, market, _evidence(document), name=notes.get("name"), reason=reason)
+    kind = notes.get("asset_class")
+    return SecurityHistory(
+        ordered, market, _evidence(document), name=notes.get("name"), reason=reason, asset_class=kind
+    )
+
+
+def _check_class(name: str) -> None:
+    if name and name not in ASSET_CLASS_NAMES:
+        raise ValueError(f"{name[:20]!a} is no asset class; it is one of {', '.join(ASSET_CLASS_NAMES)}")
 
 
 def _evidence(document: Document) -> str:

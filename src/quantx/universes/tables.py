@@ -61,15 +61,22 @@ def _check_separator(spec: UniverseSpec, text: str, rows: Sequence[Sequence[str]
 
 def members_of_rows(spec: UniverseSpec, rows: Sequence[Sequence[str]], where: str) -> MemberList:
     """Return the members in the rows of a table with the declared columns; RefusedList with the row of a problem."""
-    declared = (spec.symbol_column, spec.name_column, spec.from_column, spec.to_column, *spec.only)
+    declared = (
+        *(spec.symbol_column, spec.name_column, spec.from_column, spec.to_column, spec.suffix_column),
+        *spec.only,
+    )
     members: list[Member] = []
     spellings = Spellings()
     left_out = 0
+    elsewhere = dict[str, int]()
     for number, row in _without_notes(list(numbered_rows(rows, [c for c in dict.fromkeys(declared) if c], where))):
         if any(row[column].strip() not in values for column, values in spec.only.items()):
             left_out += 1
             continue
-        symbol = as_symbol(_code(spec, row[spec.symbol_column]), spec, f"row {number} of {where}")
+        if spec.suffix_column is not None and row[spec.suffix_column].strip() not in spec.suffixes:
+            elsewhere[row[spec.suffix_column].strip()] = elsewhere.get(row[spec.suffix_column].strip(), 0) + 1
+            continue
+        symbol = as_symbol(_code(_of_row(spec, row), row[spec.symbol_column]), spec, f"row {number} of {where}")
         first, last = _date(spec.from_column, row), _date(spec.to_column, row)
         if first is not None and last is not None and last < first:
             raise RefusedList(f"{where}: {symbol} can't leave ({last}) before it joins ({first})")
@@ -78,7 +85,18 @@ def members_of_rows(spec: UniverseSpec, rows: Sequence[Sequence[str]], where: st
             left_out += 1
         else:
             members.append((symbol, venue_of(symbol).market, name, first, last))
-    return MemberList(members, spellings.remarks, left_out)
+    remarks = [
+        f"{count} rows with the {spec.suffix_column} {value!a} are left out: `suffixes` has no exchange of it"
+        for value, count in elsewhere.items()
+    ]
+    return MemberList(members, [*spellings.remarks, *remarks], left_out + sum(elsewhere.values()))
+
+
+def _of_row(spec: UniverseSpec, row: dict[str, str]) -> UniverseSpec:
+    """Return the declaration with the suffix of a row."""
+    if spec.suffix_column is None:
+        return spec
+    return spec.model_copy(update={"symbol_suffix": spec.suffixes[row[spec.suffix_column].strip()]})
 
 
 def _without_notes(rows: list[tuple[int, dict[str, str]]]) -> list[tuple[int, dict[str, str]]]:

@@ -92,6 +92,12 @@ def html_tables(document: Document, ids: Sequence[str]) -> list[list[list[str]]]
     return tables
 
 
+def has_tables(document: Document, ids: Sequence[str]) -> bool:
+    """Return whether a page has one table with each of these ids."""
+    page = _html_page(document)
+    return all(len(page.xpath("//table[@id=$id]", id=wanted)) == 1 for wanted in ids)
+
+
 def html_table_with(document: Document, columns: Sequence[str]) -> tuple[str, list[list[str]]]:
     """Return the first of `columns` that heads a table of the page, and that table's rows.
 

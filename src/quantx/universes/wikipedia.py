@@ -1,27 +1,32 @@
 """An index's page in Wikipedia.
 
 The page of the S&P 500 has the past members, too: https://en.wikipedia.org/wiki/List_of_S%26P_500_companies (November
-2026) has tables with the ids `constituents` and `changes`, the latter under a header of two rows. Of another page,
-today's members are read: from the first table with the declared `symbol_column`, or a usual heading of symbols.
+2026) has tables with the ids `constituents` and `changes`, the latter under a header of two rows. So may that of
+another American index (https://en.wikipedia.org/wiki/Nasdaq-100). Of any other page, today's members are read: from the
+first table with the declared `symbol_column`, or a usual heading of symbols.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date, datetime
 from urllib.parse import unquote
 
+from quantx.core.symbols import US
 from quantx.errors import RefusedList
 from quantx.universes.changes import CurrentMember, MembershipChange, membership
 from quantx.universes.declaration import UniverseSpec
 from quantx.universes.forms import american
 from quantx.universes.protocol import Document, LatestSymbol, MemberList, Source, Spellings
 from quantx.universes.tables import members_of_rows
-from quantx.universes.texts import html_table_with, html_tables, under_header
+from quantx.universes.texts import has_tables, html_table_with, html_tables, under_header
 
 # Earlier revisions of the page had other headings.
-_SYMBOL, _NAME, _SINCE = ("Symbol", "Ticker symbol"), ("Security",), ("Date added", "Date first added")
+_SYMBOL, _NAME = ("Symbol", "Ticker symbol", "Ticker"), ("Security", "Company")
+_SINCE = ("Date added", "Date first added")
+_IDS = ("constituents", "changes")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _NOTE = re.compile(r"\[[^\]]*\]")
 _WITH_HISTORY = "List_of_S&P_500_companies"
@@ -30,10 +35,23 @@ _MOST_UNREADABLE = 0.05  # of the changes
 
 
 def parse(spec: UniverseSpec, document: Document, latest: LatestSymbol) -> MemberList:
-    """Return the members: of the page of the S&P 500 with the intervals from the changes, of another the current."""
-    if spec.url is not None and _WITH_HISTORY not in unquote(spec.url):
+    """Return the members: with the intervals from the changes where the page has them, else the current ones.
+
+    The page of the S&P 500 without readable changes is refused; of another page this is a remark.
+    """
+    if spec.url is None or _WITH_HISTORY in unquote(spec.url):
+        return _members_with_history(document, latest)
+    if spec.market != US.market or not has_tables(document, _IDS):
         return _members_today(spec, document)
-    constituents, changes_table = html_tables(document, ("constituents", "changes"))
+    try:
+        return _members_with_history(document, latest)
+    except RefusedList as unreadable:
+        today = _members_today(spec, document)
+        return replace(today, remarks=[*today.remarks, f"the past members can't be read: {unreadable}"])
+
+
+def _members_with_history(document: Document, latest: LatestSymbol) -> MemberList:
+    constituents, changes_table = html_tables(document, _IDS)
     spellings = Spellings()
     current = _current(constituents, document.origin, spellings)
     changes, remarks = _changes(changes_table, document.origin)
@@ -53,12 +71,13 @@ def _members_today(spec: UniverseSpec, document: Document) -> MemberList:
 
 def _current(rows: Sequence[Sequence[str]], where: str, spellings: Spellings) -> list[CurrentMember]:
     header = [cell.strip() for cell in rows[0]] if rows else []
-    symbol, name, since = (_heading(header, names, where) for names in (_SYMBOL, _NAME, _SINCE))
+    symbol, name = (_heading(header, names, where) for names in (_SYMBOL, _NAME))
+    since = next((heading for heading in _SINCE if heading in header), None)
     short = next((row for row in rows if row and len(row) != len(header)), None)
     if short is not None:
         raise RefusedList(f"{where}: the row {' | '.join(short)[:80]} has {len(short)} cells, not {len(header)}")
     members: list[CurrentMember] = []
-    for row in under_header(rows, (symbol, name, since), where):
+    for row in under_header(rows, [column for column in (symbol, name, since) if column], where):
         ticker = american(_NOTE.sub("", row[symbol]))
         if ticker is None:
             raise RefusedList(f"{where} has the member {row[symbol][:40]!a}, which is not an American symbol")
@@ -66,7 +85,7 @@ def _current(rows: Sequence[Sequence[str]], where: str, spellings: Spellings) ->
             continue
         if any(ticker == c.symbol for c in members):
             raise RefusedList(f"the list {where} has {ticker} twice")
-        day = _DAY.match(row[since].strip())
+        day = _DAY.match(row[since].strip()) if since else None
         members.append(CurrentMember(ticker, _NOTE.sub("", row[name]).strip(), _iso(day[0]) if day else None))
     return members
 

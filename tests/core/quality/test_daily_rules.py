@@ -25,6 +25,7 @@ GOOD: dict[str, Any] = {
     "in_past": True,
     "last_of_session": True,
     "absurd": False,
+    "asset_class": "equity",
     "note": "carried along",
 }
 SCHEMA = {
@@ -32,6 +33,7 @@ SCHEMA = {
     "date": pl.Date,
     **dict.fromkeys(("open", "high", "low", "close", "volume"), pl.Float64),
     **dict.fromkeys(("in_calendar", "in_past", "last_of_session", "absurd"), pl.Boolean),
+    "asset_class": pl.String,
     "note": pl.String,
 }
 
@@ -67,6 +69,15 @@ BROKEN: dict[str, tuple[dict[str, Any], set[str]]] = {
     "the future": ({"in_past": False}, {"not_in_future"}),
     "a second row for the session": ({"last_of_session": False}, {"one_row_per_session"}),
     "a price out of any": ({"absurd": True}, {"price_possible"}),
+    "a crypto currency for nothing": ({"asset_class": "crypto", "low": 0.0}, {"prices_positive"}),
+    "an index below zero": ({"asset_class": "index", "low": -1.0}, {"prices_positive"}),
+    "a crypto currency without a volume": ({"asset_class": "crypto", "volume": None}, {"volume_valid"}),
+    "a pair whose high is below its low": ({"asset_class": "currency_pair", "high": 98.0}, {"pair_in_range"}),
+    "a pair whose close is far above": ({"asset_class": "currency_pair", "close": 103.1}, {"pair_in_range"}),
+    "a future whose high is below its close": (
+        {"asset_class": "future", "open": -37.0, "high": -38.0, "low": -40.0, "close": -37.0},
+        {"high_is_highest", "open_in_range"},
+    ),
     "a future weekend, hollow": (
         {"in_calendar": False, "in_past": False, "close": None},
         {"session_of_calendar", "not_in_future", "prices_present"},
@@ -89,6 +100,16 @@ ALLOWED: dict[str, dict[str, Any]] = {
     "a share of Berkshire Hathaway": {"open": 6e5, "high": 6.1e5, "low": 5.9e5, "close": 6.05e5, "volume": 3.0},
     "the largest exact volume": {"volume": 2.0**53 - 1},
     "a fraction of a share": {"volume": 0.5},
+    "crude oil on 2020-04-20": {
+        "asset_class": "future",
+        "open": 17.73,
+        "high": 17.85,
+        "low": -40.32,
+        "close": -37.63,
+    },
+    "a rate of zero": {"asset_class": "rate", "open": 0.01, "high": 0.02, "low": -0.1, "close": 0.0, "volume": None},
+    "an index without a volume": {"asset_class": "index", "volume": None},
+    "a pair whose close is a quote above the high": {"asset_class": "currency_pair", "close": 102.5, "volume": 0.0},
     "a high below the close by the last bit": {"high": 101.0, "close": 101.00000000000001},
     "a low above the open by the last bit": {"low": 100.00000000000001, "open": 100.0},
 }

@@ -12,10 +12,11 @@ from quantx.core.quality.rule import split_by
 
 FACTS = ("in_calendar", "in_past", "aligned", "in_hours", "last_of_minute")
 GOOD: dict[str, Any] = {"open": 100.0, "high": 102.0, "low": 99.0, "close": 101.0, "volume": 500.0, "note": "carried"}
-GOOD |= dict.fromkeys(FACTS, True)
+GOOD |= {**dict.fromkeys(FACTS, True), "asset_class": "equity"}
 SCHEMA = {
     **dict.fromkeys(("open", "high", "low", "close", "volume"), pl.Float64),
     "note": pl.String,
+    "asset_class": pl.String,
     **dict.fromkeys(FACTS, pl.Boolean),
 }
 BROKEN: dict[str, tuple[dict[str, Any], set[str]]] = {
@@ -28,6 +29,7 @@ BROKEN: dict[str, tuple[dict[str, Any], set[str]]] = {
     "a low in pounds among pence": ({"low": 0.99}, {"one_unit"}),
     "volume −1": ({"volume": -1.0}, {"volume_valid"}),
     "no volume": ({"volume": None}, {"volume_valid"}),
+    "a pair out of its range": ({"asset_class": "currency_pair", "low": 103.0}, {"pair_in_range"}),
     "a Sunday": ({"in_calendar": False}, {"session_of_calendar"}),
     "tomorrow": ({"in_past": False}, {"not_in_future"}),
     "with seconds": ({"aligned": False}, {"on_the_minute"}),

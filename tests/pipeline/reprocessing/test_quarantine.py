@@ -395,7 +395,9 @@ def test_a_table_without_the_newer_columns_is_read_and_written(old: Any) -> None
     rows = old.rows("quarantine")
     path = Path(old.platform.settings.lake_url) / "quarantine"
     shutil.rmtree(path)
-    earlier = Table("quarantine", columns, partitions=QUARANTINE.partitions, key=QUARANTINE.key, sort=QUARANTINE.sort)
+    earlier = Table(
+        "quarantine", columns, partitions=QUARANTINE.partitions, key=QUARANTINE.key, sort=QUARANTINE.sort, zone=""
+    )
     LakeTable(old.platform.location, earlier).commit(CommitContext(1), rows.select(list(columns)))
     import deltalake
 

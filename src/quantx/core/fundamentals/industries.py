@@ -7,7 +7,6 @@ from datetime import datetime
 import polars as pl
 
 from quantx.core.table import INSTANT
-from quantx.core.tables import INSTRUMENTS
 
 # First and last major group (the first two digits) of each division:
 # https://www.osha.gov/data/sic-manual, read in November 2026. The SEC's codes are from the same manual.
@@ -37,7 +36,7 @@ INDUSTRY = ("sic", "industry", "sector")
 
 
 def with_industries(instruments: pl.DataFrame, securities: pl.DataFrame, now: datetime) -> pl.DataFrame:
-    """Return rows of INSTRUMENTS with the industries of `securities` (instrument, name, sic, industry, sector).
+    """Return rows of `instruments` with the industries of `securities` (instrument, name, sic, industry, sector).
 
     Securities that are not among the instruments get a row. An instrument that is not among the securities keeps what
     it has. `known_from` is `now` in the rows that have changed.
@@ -53,10 +52,11 @@ def with_industries(instruments: pl.DataFrame, securities: pl.DataFrame, now: da
     rows = rows.with_columns(pl.when(changed).then(pl.lit(now, INSTANT)).otherwise("known_from").alias("known_from"))
     new = securities.join(instruments, on="instrument", how="anti").with_columns(
         pl.lit("us").alias("market"),
+        pl.lit("equity").alias("asset_class"),
         pl.lit("listed").alias("status"),
         pl.lit("the SEC's list of tickers").alias("evidence"),
         pl.lit(now, INSTANT).alias("known_from"),
-        *(pl.lit(None, INSTRUMENTS.schema[c]).alias(c) for c in ("listed_on", "delisted_on", "reason")),
+        *(pl.lit(None, instruments.schema[c]).alias(c) for c in ("listed_on", "delisted_on", "reason")),
     )
-    columns = list(INSTRUMENTS.schema)
+    columns = instruments.columns
     return pl.concat([rows.select(columns), new.select(columns)])

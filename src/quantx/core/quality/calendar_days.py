@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import polars as pl
 
-from quantx.core.calendars import held_sessions
+from quantx.core.calendars import expected_sessions, held_sessions
 from quantx.core.symbols import venue_of
 from quantx.errors import InvalidSymbol
 
@@ -36,10 +36,10 @@ def is_session(bars: pl.DataFrame) -> pl.Series:
 
 
 def sessions_so_far(bars: pl.DataFrame) -> pl.Series:
-    """Return each bar's place among the sessions of its exchange; other days have the place of the next session."""
+    """Return each bar's place among the expected sessions of its exchange; other days have that of the next one."""
 
     def places(code: str, days: pl.Series) -> pl.Series:
-        return pl.Series(held_sessions(code), dtype=pl.Date).search_sorted(days).cast(pl.Int64)
+        return pl.Series(expected_sessions(code), dtype=pl.Date).search_sorted(days).cast(pl.Int64)
 
     return of_calendar_days(bars, places, pl.Int64)
 

@@ -12,7 +12,7 @@ from quantx.core.quality.calendar_days import is_session
 from quantx.core.quality.daily_rules import check_daily_bars, mark_absurd, mark_last_of_session
 from quantx.core.quality.dividend_rules import DIVIDEND_RULES, doubtful_dividends
 from quantx.core.quality.repeated_rows import REPEAT_RULES, without_repeats
-from quantx.core.quality.rule import Rule
+from quantx.core.quality.rule import Rule, with_classes
 from quantx.core.quality.series_rules import VIOLATIONS, check_series
 from quantx.core.symbols import market_of, venue_of
 from quantx.errors import InvalidSymbol
@@ -47,7 +47,7 @@ def check_file(symbol: str, file: DailyFile, market: pl.DataFrame | None = None)
     rows = mark_absurd(rows.sort("date", maintain_order=True), "symbol")
     rows = rows.with_columns(
         in_calendar=is_session(rows), in_past=pl.lit(True), market=pl.lit(market_of(symbol) or "eu")
-    )
+    ).pipe(with_classes)
     checked = check_daily_bars(rows)
     shown = ["time", "date", "open", "high", "low", "close", "volume", "rules"]
     bars, events = checked.accepted if file.is_daily else checked.accepted.clear(), events_of(rows)

@@ -1,7 +1,8 @@
 """The row rules of daily bars; a row that breaks one goes to quarantine before it is curated.
 
-They use open, high, low, close, volume (as traded) and four columns that the caller adds: `in_calendar` (the exchange
-traded on the row's date), `in_past` (the date lies before the reply), `last_of_session` and `absurd`.
+They use open, high, low, close, volume (as traded) and six columns that the caller adds: `in_calendar` (the exchange
+traded on the row's date), `in_past` (the date lies before the reply), `last_of_session`, `absurd`, `market` and
+`asset_class`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from operator import and_, or_
 
 import polars as pl
 
+from quantx.core.asset_classes import ASSET_CLASS_NAMES, NEGATIVE_PRICES, WITHOUT_VOLUME
 from quantx.core.neighbours import beyond_neighbours
 from quantx.core.prices import PRICES
 from quantx.core.quality.rule import Checked, Rule, split_by
@@ -26,6 +28,11 @@ _ONE_UNIT, _PENNY, _BUSY = 1.25, 0.05, 1_000_000
 # No unit is this far from another one: pounds for pence twice are 10,000.
 _ABSURD = 20_000
 _BARS = "bars_1d,bars_1d_adjusted,bars_1m"
+_ABOVE_ZERO = tuple(name for name in ASSET_CLASS_NAMES if name not in NEGATIVE_PRICES)
+# Open and close of a currency pair are quotes of other moments than high and low: they may lie a little outside.
+_PAIR = "currency_pair"
+_TRADED = tuple(name for name in ASSET_CLASS_NAMES if name != _PAIR)
+_QUOTE_SLACK = 0.01
 
 
 def _missing(column: str) -> pl.Expr:
@@ -71,6 +78,7 @@ ROW_RULES = (
         why="a price of zero makes a return of minus 100 % and then an infinite one",
         reference="Yahoo USAS: open = 0 on 1,073 rows; PRTA 2012-12-18: all prices 0",
         broken=_any([(_price(c) <= 0).fill_null(False) for c in PRICES]),
+        classes=_ABOVE_ZERO,
     ),
     Rule(
         "high_is_highest",
@@ -80,6 +88,7 @@ ROW_RULES = (
         why="a bar that contradicts itself has at least one wrong price, and nothing shows which",
         reference="Yahoo 0700.HK 2009-12-31 and 0512.HK: close outside high and low",
         broken=(_price("high") + _slack("high") < pl.max_horizontal(*map(_price, ("close", "low")))).fill_null(False),
+        classes=_TRADED,
     ),
     Rule(
         "low_is_lowest",
@@ -89,6 +98,7 @@ ROW_RULES = (
         why="a bar that contradicts itself has at least one wrong price, and nothing shows which",
         reference="Yahoo 0005.HK 2010-01-15 and 2011-04-04: close below low",
         broken=(_price("low") - _slack("low") > pl.min_horizontal(*map(_price, ("close", "high")))).fill_null(False),
+        classes=_TRADED,
     ),
     Rule(
         "open_in_range",
@@ -98,7 +108,22 @@ ROW_RULES = (
         why="the open, the high or the low belongs to another moment or another security",
         reference="Yahoo EMP 2000-01-03: open 107.5, low 110; Quandl WIKI ADBE 2016-11-30",
         broken=_open_outside,
-        markets=("us", "hk", "jp"),
+        markets=("us", "hk", "jp", "crypto", "futures"),
+        classes=_TRADED,
+    ),
+    Rule(
+        "pair_in_range",
+        "reject",
+        _BARS,
+        meaning=f"high is below low, or open or close is more than {_QUOTE_SLACK:.0%} outside of the range between",
+        why="open and close are quotes of other moments than high and low, but not so far away",
+        reference="Yahoo EURUSD=X 2018-04-25: close 1.22414 above the high of 1.22362; 2018-06-29: close below the low",
+        broken=(
+            (_price("high") + _slack("high") < _price("low"))
+            | (_highest > _price("high") * (1 + _QUOTE_SLACK))
+            | (_lowest < _price("low") * (1 - _QUOTE_SLACK))
+        ).fill_null(False),
+        classes=(_PAIR,),
     ),
     Rule(
         "one_unit",
@@ -118,8 +143,10 @@ ROW_RULES = (
         _BARS,
         meaning="volume is missing, not finite, negative, or 2^53 or more",
         why="an impossible volume makes turnover, liquidity filters and VWAP wrong without a warning",
-        reference="a 64-bit float holds whole numbers up to 2^53",
-        broken=pl.col("volume").fill_nan(None).is_between(0, _MOST_VOLUME, closed="left").fill_null(False).not_(),
+        reference="a 64-bit float holds whole numbers up to 2^53; pairs, indices, rates and futures may have none",
+        broken=pl.when(pl.col("volume").fill_nan(None).is_null())
+        .then(pl.col("asset_class").is_in(WITHOUT_VOLUME).not_())
+        .otherwise(pl.col("volume").is_between(0, _MOST_VOLUME, closed="left").not_()),
     ),
     Rule(
         "session_of_calendar",
@@ -208,7 +235,8 @@ def mark_absurd(bars: pl.DataFrame, key: str) -> pl.DataFrame:
     """
     wide = ((_price("high") > _price("low") * _ABSURD) & (_price("low") > 0)).fill_null(False)
     # No price of a series is so far from another one in nearly all replies: then the neighbours need no comparison.
-    ranges = bars.group_by(key).agg(_price("low").max().alias("low"), _price("high").min().alias("high"))
+    above = _price("low") > 0
+    ranges = bars.filter(above).group_by(key).agg(_price("low").max().alias("low"), _price("high").min().alias("high"))
     if not ranges.select((pl.col("low") > pl.col("high") * _ABSURD).any()).item():
         return bars.with_columns(absurd=wide)
     return bars.with_columns(absurd=beyond_neighbours([key], _ABSURD) | wide)

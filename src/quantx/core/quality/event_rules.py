@@ -1,7 +1,7 @@
 """The rules of single splits and dividends; an event that breaks one goes to quarantine, and moves no price.
 
-They use the columns of VENDOR_EVENTS: `kind`, `ex_date` (null where the reply has no date), and `value` (null where the
-reply has no number, infinite or NaN where a ratio can't be computed).
+They use `asset_class` and the columns of VENDOR_EVENTS: `kind`, `ex_date` (null where the reply has no date), and
+`value` (null where the reply has no number, infinite or NaN where a ratio can't be computed).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from datetime import date
 
 import polars as pl
 
+from quantx.core.asset_classes import WITHOUT_ACTIONS
 from quantx.core.quality.rule import Rule
 
 _FIRST_DAY, _LAST_DAY = date(1700, 1, 1), date(2100, 1, 1)
@@ -52,6 +53,15 @@ EVENT_RULES: tuple[Rule, ...] = (
         why="a negative dividend raises all earlier adjusted prices; vendors send it to correct one of another day",
         reference="a dividend is cash per share, zero or more",
         broken=(pl.col("kind") != "split") & ((_VALUE < 0) | _VALUE.is_finite().not_()).fill_null(False),
+    ),
+    Rule(
+        "class_has_actions",
+        "reject",
+        "actions",
+        meaning="a split or a dividend of an index, a rate, a currency pair, a crypto currency or a future",
+        why="these have none, so that the event belongs to another security, and would move all earlier prices",
+        reference="the table of asset classes",
+        broken=pl.col("asset_class").is_in(WITHOUT_ACTIONS),
     ),
 )
 

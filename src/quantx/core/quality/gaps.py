@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import polars as pl
 
-from quantx.core.calendars import held_sessions
+from quantx.core.calendars import expected_sessions
 from quantx.core.quality.rule import Rule
 from quantx.core.symbols import venue_of
 
@@ -135,8 +135,8 @@ def _by_exchange(symbols: pl.Series) -> Iterable[tuple[str, list[str]]]:
 
 @lru_cache(maxsize=32)
 def _sessions(code: str) -> pl.DataFrame:
-    """Return the sessions (date, place) of an exchange, with the sum of the dates before each in `sum_before`."""
-    dates = pl.Series("date", held_sessions(code), pl.Date)
+    """Return the expected sessions (date, place) of an exchange, and `sum_before`, the sum of the dates before each."""
+    dates = pl.Series("date", expected_sessions(code), pl.Date)
     frame = pl.DataFrame({"date": dates, "place": pl.int_range(len(dates), eager=True)})
     days = pl.col("date").cast(pl.Int32).cast(pl.Int64)
     return frame.with_columns(sum_before=days.cum_sum() - days, sum_with=days.cum_sum())

@@ -13,11 +13,13 @@ from operator import or_
 
 import polars as pl
 
+from quantx.core.asset_classes import ASSET_CLASS_NAMES, WITHOUT_ACTIONS, class_of
 from quantx.core.neighbours import COMES_BACK
 from quantx.core.quality.notable_bars import BACK, JUMP, LARGE, STEP
 from quantx.core.quality.rule import Rule
 
 _BARS = "bars_1d,bars_1d_adjusted"
+_WITH_SPLITS = tuple(name for name in ASSET_CLASS_NAMES if name not in WITHOUT_ACTIONS)
 
 _size = pl.col("step").abs()
 _jumps = _size >= JUMP
@@ -95,6 +97,7 @@ JUMP_RULES = (
         why="half of the history in old shares shows a return of minus 80 % that did not happen",
         reference="Yahoo 4063.T 2023-03-30 5:1, DEX.AX 2023-05-30, LA.V 2020-08-26 (yfinance's repair tests)",
         broken=pl.col("own_split").is_not_null() & _calm & _jumps,
+        classes=_WITH_SPLITS,
     ),
     Rule(
         "unit_error",
@@ -131,6 +134,7 @@ JUMP_RULES = (
         why="without the split each adjusted price before it is wrong by its ratio",
         reference="an append job's files: AMZN 2022-06-06 20:1, NVDA 2024-06-10 10:1, MNST 2023-03-27 2:1",
         broken=_at_a_split & _calm & _usual_range & _usual_turnover & ~_returns & _certain & (pl.col("seen") >= 10),
+        classes=_WITH_SPLITS,
     ),
     Rule(
         "large_move",
@@ -171,8 +175,8 @@ def name_jumps(jumps: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
 
     For such a symbol no cause is certain: a bad tick, a split or a wrong unit becomes an unexplained jump.
     """
-    rule = pl.coalesce(pl.when(rule.broken.fill_null(False)).then(pl.lit(rule.id)) for rule in JUMP_RULES)
-    jumps = jumps.with_columns(rule=rule)
+    names = (pl.when(_is_broken(rule, jumps["symbol"])).then(pl.lit(rule.id)) for rule in JUMP_RULES)
+    jumps = jumps.with_columns(rule=pl.coalesce(names))
     # The turnover before the return from another unit is in that unit; the return would look like a split.
     ends = jumps.filter(pl.col("rule") == "unit_error")["back_row"].drop_nulls()
     in_unit = pl.col("row").is_in(ends.implode())
@@ -190,6 +194,14 @@ def name_jumps(jumps: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     certain = ~pl.col("symbol").is_in(erratic["symbol"].implode()) | (pl.col("rule") == "large_move")
     cause = pl.when(certain | pl.col("rule").is_null()).then("rule").otherwise(pl.lit("unexplained_jump"))
     return jumps.with_columns(rule=cause), erratic
+
+
+def _is_broken(rule: Rule, symbols: pl.Series) -> pl.Expr:
+    broken = rule.broken.fill_null(False)
+    if rule.classes == ASSET_CLASS_NAMES:
+        return broken
+    others = [symbol for symbol in symbols.unique() if class_of(symbol) not in rule.classes]
+    return broken & pl.col("symbol").is_in(others).not_() if others else broken
 
 
 def wrong_stretches(jumps: pl.DataFrame, bars: pl.DataFrame) -> pl.DataFrame:

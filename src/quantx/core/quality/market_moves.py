@@ -24,9 +24,8 @@ def returns_of(bars: pl.DataFrame) -> pl.DataFrame:
     """Return the moves of each symbol between two bars (calendar, date, move); `bars` has symbol, date, close."""
     rows = bars.select("symbol", "date", "close").sort("symbol", "date")
     follows = pl.col("symbol") == pl.col("symbol").shift(1)
-    moves = rows.with_columns(move=(pl.col("close") / pl.col("close").shift(1)).log()).filter(
-        follows, pl.col("move").is_finite()
-    )
+    close = pl.when(pl.col("close") > 0).then(pl.col("close"))
+    moves = rows.with_columns(move=(close / close.shift(1)).log()).filter(follows, pl.col("move").is_finite())
     named = calendars_of(moves["symbol"].unique()).drop_nulls()
     return moves.join(named, on="symbol").select(pl.col(c).cast(t) for c, t in MARKET.items())
 

@@ -53,8 +53,8 @@ def notable_bars(bars: pl.DataFrame, actions: pl.DataFrame) -> pl.DataFrame:
     notable = notable.select(
         *kept,
         *("stepped", "burst", "spiked"),
-        gap=(pl.col("open") / pl.col("before") * pl.col("split")).log(),
-        range=(pl.col("high") / pl.col("low")).log(),
+        gap=(_above_zero("open") / _above_zero("before") * pl.col("split")).log(),
+        range=_range(),
         spike=pl.max_horizontal(_above(), _below()).log(),
         worth=pl.col("close") * pl.col("volume"),
         starts=firsts.gather(notable["number"]),
@@ -71,7 +71,7 @@ def why_notable() -> dict[str, pl.Expr]:
     return {
         "stepped": (pl.col("step").abs() >= STEP).fill_null(False),
         "burst": _bursts(),
-        "spiked": (_above() > _SPIKE) | (_below() > _SPIKE),
+        "spiked": ((_above() > _SPIKE) | (_below() > _SPIKE)).fill_null(False),
     }
 
 
@@ -84,11 +84,20 @@ def _shares(bars: pl.DataFrame, firsts: pl.Series, series: pl.Series) -> pl.Seri
 
 
 def _above() -> pl.Expr:
-    return pl.col("high") / pl.max_horizontal("open", "close")
+    return pl.col("high") / pl.when(pl.col("low") > 0).then(pl.max_horizontal("open", "close"))
 
 
 def _below() -> pl.Expr:
-    return pl.min_horizontal("open", "close") / pl.col("low")
+    return pl.min_horizontal("open", "close") / _above_zero("low")
+
+
+def _range() -> pl.Expr:
+    return (pl.col("high") / _above_zero("low")).log()
+
+
+def _above_zero(price: str) -> pl.Expr:
+    """Return a price, null where it is zero or negative: a ratio to it is no return."""
+    return pl.when(pl.col(price) > 0).then(pl.col(price))
 
 
 def _limited(symbols: pl.Series) -> pl.Series:
@@ -153,9 +162,9 @@ def _window(notable: pl.DataFrame, logs: pl.DataFrame, first: pl.Expr, end: pl.E
     around = notable.select(of="row", at=pl.int_ranges(first, end)).explode("at", empty_as_null=False)
     seen = logs.select("step", "volume", "shares", "idle", "high", "low", "close")[around["at"]]
     rows = pl.concat([around, seen], how="horizontal").filter(~pl.col("idle").fill_null(False))
-    return rows.with_columns(
-        range=(pl.col("high") / pl.col("low")).log(), worth=pl.col("close") * pl.col("volume")
-    ).group_by("of", maintain_order=True)
+    return rows.with_columns(range=_range(), worth=pl.col("close") * pl.col("volume")).group_by(
+        "of", maintain_order=True
+    )
 
 
 def _with_returns(notable: pl.DataFrame) -> pl.DataFrame:

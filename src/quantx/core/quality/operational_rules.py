@@ -128,6 +128,22 @@ OPERATIONAL_RULES = (
         reference="Yahoo 0P0000XTS7, recorded in 2024: bars of September, last trade in July",
     ),
     OperationalRule(
+        "file_lines_left_out",
+        "warn",
+        "symbol",
+        meaning="an imported file has lines that are no rows: pages and messages that a job wrote between them",
+        why="where a job stored an error page, it may also lack the rows of that day",
+        reference="a job that appended Yahoo's replies unchecked, 2022 to 2024: 401 JSON and 502 HTML between rows",
+    ),
+    OperationalRule(
+        "import_refused",
+        "warn",
+        "file",
+        meaning="a file in the inbox can't be imported as it is",
+        why="its rows are in no table until its form is declared or the file is replaced",
+        reference="the import of the lake's inbox; the file stays there",
+    ),
+    OperationalRule(
         "currency_not_named",
         "warn",
         "exchange",

@@ -1,4 +1,4 @@
-"""The row policy: the rules, and the manual decisions about rows that the rules reject."""
+"""The row policy: the rules, the manual decisions about rows that the rules reject, and the tombstones of rows."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from quantx.core.quality.policy import Policy
 from quantx.core.quality.rule import Checked
 from quantx.core.table import INSTANT
 from quantx.core.tables import DECISIONS
+from quantx.core.tombstones import Deleted
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class RowPolicy:
     rules: Policy = field(default_factory=Policy)
     decisions: pl.DataFrame = field(default_factory=DECISIONS.empty)  # DECISIONS
     concepts: ConceptMap | None = None  # None: the shipped map
+    deleted: Deleted = field(default_factory=Deleted)  # rows of deleted data are dropped
 
     def accepted_rows(self, checked: Checked, quoted: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
         """Return the rows that the rules accept, and the rejected rows that a manual decision accepts.

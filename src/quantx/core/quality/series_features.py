@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from quantx.core.calendars import held_sessions
+from quantx.core.asset_classes import WITHOUT_VOLUME, class_of
+from quantx.core.calendars import expected_sessions
 from quantx.core.prices import CASH_KINDS, PRICES
 from quantx.core.quality.calendar_days import calendars_of, sessions_so_far
 from quantx.core.quality.market_moves import lagged, market_steps
@@ -70,7 +71,8 @@ def with_neighbours(bars: pl.DataFrame, actions: pl.DataFrame) -> pl.DataFrame:
     """Add columns about the bar before.
 
     `before` is its close, `currency_before` its currency; `missed` counts the sessions between, `split` and `paid` are
-    the events since, `step` is the move.
+    the events since, `step` is the move; it is null where a close is zero or negative, as the ratio is no return, and
+    for a rate, which moves by points. A bar of a class without volumes is `idle` only where it repeats the one before.
     """
     if "currency" not in bars.columns:
         bars = bars.with_columns(currency=pl.lit(None, dtype=pl.String))
@@ -81,15 +83,24 @@ def with_neighbours(bars: pl.DataFrame, actions: pl.DataFrame) -> pl.DataFrame:
         sessions_so_far(bars).alias("session"),
     )
     before, currency = (pl.when("follows").then(pl.col(c).shift(1)) for c in ("close", "currency"))
-    plain = (pl.col("close") * pl.col("split") / before).log()
-    paid = ((pl.col("close") + pl.col("paid")) * pl.col("split") / before).log()
+    symbols = bars["symbol"].unique()
+    ratio = pl.lit(True)
+    if in_points := [symbol for symbol in symbols if class_of(symbol) == "rate"]:
+        ratio = pl.col("symbol").is_in(in_points).not_()
+    close, earlier = (pl.when(price > 0, ratio).then(price) for price in (pl.col("close"), before))
+    plain = (close * pl.col("split") / earlier).log()
+    paid = ((close + pl.col("paid")) * pl.col("split") / earlier).log()
+    without_volume = [symbol for symbol in symbols if class_of(symbol) in WITHOUT_VOLUME]
+    untraded = pl.col("volume") == 0
+    if without_volume:
+        untraded &= pl.col("symbol").is_in(without_volume).not_()
     return bars.with_columns(
         before=before,
         currency_before=currency,
         # A dividend explains, and never makes, a jump.
         step=pl.when(paid.abs() < plain.abs()).then(paid).otherwise(plain),
         missed=pl.when("follows").then((pl.col("session") - pl.col("session").shift(1) - 1).clip(0)),
-        idle=(pl.col("volume") == 0) | (_repeats() & pl.col("follows")),
+        idle=untraded | (_repeats() & pl.col("follows")),
     )
 
 
@@ -132,7 +143,7 @@ def _gaps(bars: pl.DataFrame, rejected: pl.DataFrame | None) -> pl.DataFrame:
     missing = missing.join(calendars_of(missing["symbol"].unique()), on="symbol")
     dated = [pl.DataFrame(schema={"symbol": pl.String, "session": pl.Int64, "date": pl.Date})]
     for (code,), part in missing.group_by("calendar"):
-        days = pl.Series(held_sessions(str(code)), dtype=pl.Date)
+        days = pl.Series(expected_sessions(str(code)), dtype=pl.Date)
         dated.append(part.select("symbol", "session", date=days.gather(part["session"])))
     gaps = pl.concat(dated)
     if rejected is not None:

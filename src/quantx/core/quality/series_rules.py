@@ -11,12 +11,13 @@ import math
 
 import polars as pl
 
+from quantx.core.asset_classes import ASSET_CLASS_NAMES, NEGATIVE_PRICES, WITHOUT_VOLUME
 from quantx.core.quality.frequency import FREQUENCY_RULES, coarse_stretches, outside_of
 from quantx.core.quality.jump_rules import ERRATIC, JUMP_RULES, name_jumps, wrong_stretches
 from quantx.core.quality.notable_bars import STEP
-from quantx.core.quality.rule import MARKETS, Rule
+from quantx.core.quality.rule import Rule
 from quantx.core.quality.series_features import SeriesFeatures, consecutive_bars, series_features
-from quantx.core.symbols import market_of
+from quantx.core.symbols import MARKETS
 
 _BARS = "bars_1d,bars_1d_adjusted"
 
@@ -30,6 +31,28 @@ BAR_RULES = (
         reference="Yahoo 0700.HK: half days 2020-12-24 to 2025-01-28; HWM 2016-11-14 to 12-22",
         broken=(pl.col("volume") == 0)
         & ((pl.col("high") > pl.col("low")) | (pl.col("step").abs() > 1e-6).fill_null(False)),
+        classes=tuple(name for name in ASSET_CLASS_NAMES if name not in WITHOUT_VOLUME),
+    ),
+    Rule(
+        "price_not_above_zero",
+        "info",
+        _BARS,
+        meaning="a price of a future or a rate is zero or negative: it is legal, and there is no return across it",
+        why="a return computed from it is senseless; research must use the difference of the prices",
+        reference="CL=F 2020-04-20: low -40.32, close -37.63",
+        broken=pl.min_horizontal("open", "high", "low", "close") <= 0,
+        classes=tuple(name for name in ASSET_CLASS_NAMES if name in NEGATIVE_PRICES),
+    ),
+    Rule(
+        "quote_outside_range",
+        "info",
+        _BARS,
+        meaning="open or close of a currency pair is a little outside of the range from low to high",
+        why="they are quotes of other moments; a stop or a limit between is not what was traded",
+        reference="Yahoo EURUSD=X 2018-04-25 and 2018-06-29",
+        broken=(pl.max_horizontal("open", "close") > pl.col("high") * (1 + 1e-6))
+        | (pl.min_horizontal("open", "close") < pl.col("low") * (1 - 1e-6)),
+        classes=("currency_pair",),
     ),
     Rule(
         "currency_changes",
@@ -70,6 +93,7 @@ SPIKE_RULES = (
         reference="C 2002-01-16, low at a half; trades of the flash crash of 2010-05-06 at a cent; a low in pounds"
         " among pence",
         broken=pl.col("spiked") & ((pl.col("spike") > math.log(3)) | _stray),
+        classes=tuple(name for name in ASSET_CLASS_NAMES if name != "rate"),  # near zero each ratio is large
     ),
 )
 
@@ -244,10 +268,9 @@ def bars_in_error(violations: pl.DataFrame) -> pl.DataFrame:
 
 
 def as_violations(stretches: pl.DataFrame, rule: Rule) -> pl.DataFrame:
-    """Return stretches (symbol, first_day, last_day, rows; step for jumps) in the rule's markets as VIOLATIONS."""
-    if rule.markets != MARKETS:
-        markets = {symbol: market_of(symbol) for symbol in stretches["symbol"].unique()}
-        symbols = [symbol for symbol, market in markets.items() if market is None or market in rule.markets]
+    """Return stretches (symbol, first_day, last_day, rows; step for jumps) to which a rule applies as VIOLATIONS."""
+    if rule.markets != MARKETS or rule.classes != ASSET_CLASS_NAMES:
+        symbols = [symbol for symbol in stretches["symbol"].unique() if rule.applies_to(symbol)]
         stretches = stretches.filter(pl.col("symbol").is_in(symbols))
     size = pl.col("step").exp() if "step" in stretches.columns else pl.lit(None)
     rows = stretches.with_columns(rule=pl.lit(rule.id), size=size)

@@ -38,7 +38,7 @@ class Tolerance:
 
     def allowed(self, field: str, one: pl.Expr, other: pl.Expr) -> pl.Expr:
         """Return the tolerated difference of two values of a field, relative to the smaller one."""
-        return pl.min_horizontal(one, other) * self.relative[field]
+        return pl.min_horizontal(one.abs(), other.abs()) * self.relative[field]
 
     def of_prices(self, relative: float) -> Tolerance:
         """Return the same with another relative difference of all prices, such as 0.01 for 1 %."""
@@ -64,6 +64,10 @@ TOLERANCES: Mapping[str, Tolerance] = {
     ),
     "jp": Tolerance({**_PRICE_LIMITS, "volume": 0.1}, ((0, 0.1), (1000, 0.5), (3000, 1), (10000, 5))),
     "eu": Tolerance({**_PRICE_LIMITS, "volume": 0.5}, ((0, 0.0001), (2, 0.0005), (10, 0.002), (50, 0.01), (200, 0.05))),
+    # Without one exchange each vendor has quotes and volumes of its own; settlements of futures are the exchange's.
+    "fx": Tolerance(dict.fromkeys(PRICES, 0.01) | {"volume": 1.0}, ((0, 0.0001), (20, 0.01))),
+    "crypto": Tolerance(dict.fromkeys(PRICES, 0.02) | {"volume": 1.0}, ((0, 1e-8),)),
+    "futures": Tolerance({**_PRICE_LIMITS, "volume": 0.5}, ((0, 0.0001), (1, 0.01))),
 }
 
 
@@ -110,7 +114,7 @@ def compare(
         .group_by("symbol", "month")
         .agg(
             pl.len().cast(pl.Int32).alias("both"),
-            ((close - other).abs() / pl.min_horizontal(close, other)).max().alias("worst"),
+            ((close - other).abs() / pl.min_horizontal(close.abs(), other.abs())).max().alias("worst"),
             pl.col("date").min().alias("first"),
             pl.col("date").max().alias("last"),
         )

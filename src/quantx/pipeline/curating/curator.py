@@ -27,6 +27,7 @@ from quantx.core.tables import ACTIONS, BARS_1D, BARS_1M, DECISIONS
 from quantx.lake.one_state import one_state
 from quantx.lake.protocol import CommitContext, Tables
 from quantx.lake.store import LakeLocation
+from quantx.lake.tombstones import deleted_of, reopen
 from quantx.pipeline.curating.adjustment_findings import note_disagreements
 from quantx.pipeline.curating.compaction import compact_minutes, fold_tables
 from quantx.pipeline.curating.derive import BARS, Derived, derive, derived_tables, recent_bars, series_facts
@@ -121,8 +122,9 @@ class Curator:
             self._curate_round(holder, round_id, replies, self.read(replies))
 
     def row_policy(self) -> RowPolicy:
-        """Return the rules, with the manual decisions as they are now."""
-        return RowPolicy(self.policy, self.tables[DECISIONS.name].read(), self.concepts)
+        """Return the rules, with the manual decisions and the tombstones as they are now."""
+        decisions = self.tables[DECISIONS.name].read()
+        return RowPolicy(self.policy, decisions, self.concepts, deleted_of(self.location))
 
     def _is_worth_it(self, everything: bool) -> bool:
         replies, size = self.rounds.waiting()
@@ -164,11 +166,14 @@ class Curator:
 
     def _curate_round(self, holder: RoleHolder, round_id: int, replies: Sequence[StoredReply], read: ReadRound) -> int:
         runs, raws = sorted({x.run_id for x in replies}), sorted({x.path for x in replies})
+        policy = self.row_policy()
+        for stone in {stone for x in replies if (stone := policy.deleted.of_series(x.series, x.window)) is not None}:
+            reopen(self.location, stone)  # planned before it was deleted: its raw object is removed by the next sweep
         derived = derive(
             self.tables,
             read.read,
             read.lost,
-            self.row_policy(),
+            policy,
             context=CommitContext(round_id, runs, raws, holder),
             reader_of=self.reader_of,
             normalize=self.normalize,

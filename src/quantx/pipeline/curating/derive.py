@@ -22,6 +22,7 @@ from quantx.core.tables import ACTIONS, ADJUSTMENT_PROOFS, BARS_1D, BARS_1D_ADJU
 from quantx.lake.protocol import CommitContext, CuratedTable, Tables
 from quantx.lake.raw import parse_raw_path
 from quantx.pipeline.curating.adjustment_findings import with_withdrawn
+from quantx.pipeline.curating.deleted_rows import rows_left
 from quantx.pipeline.curating.dividend_references import with_references
 from quantx.pipeline.curating.known_rows import RowsOfTables
 from quantx.pipeline.curating.normalize import (
@@ -82,6 +83,7 @@ def derive(
     A table that has the round already stays unchanged; the changes of that first commit are returned as those of now.
     """
     parts = _normalize(RowsOfTables(tables), by_kind(read), policy, reader_of, normalize, frames)
+    parts = [(items, rows_left(policy.deleted, rows, items)) for items, rows in parts]
     curated = curated_tables()
     incoming = {
         table.name: [rows.tables[table.name] for _, rows in parts if table.name in rows.tables] for table in curated

@@ -21,7 +21,7 @@ def check_facts(facts: pl.DataFrame, dataset: FactDataset, policy: RowPolicy) ->
     one filing repeats with the same value is returned once.
     """
     key = [name for name in dataset.table.key if name in facts.columns]
-    facts, differs = _once(facts, key)
+    facts, differs = _once(facts, key, dataset.value)
     rules = policy.rules.facts.get(dataset.name, dataset.rules)
     checked = split_by(facts.with_columns(differs.alias("differs_in_filing")), rules)
     if checked.rejected.is_empty():
@@ -46,25 +46,26 @@ def public_rows(rows: pl.DataFrame) -> pl.DataFrame:
     return pl.concat(parts)
 
 
-def _once(facts: pl.DataFrame, key: Sequence[str]) -> tuple[pl.DataFrame, pl.Series]:
+def _once(facts: pl.DataFrame, key: Sequence[str], value: str) -> tuple[pl.DataFrame, pl.Series]:
     """Return the facts without equal repetitions, and which of them one filing reports with another value, too."""
     # Hashes first: hardly any fact is repeated, and a key has eight columns.
     suspect = facts.select(pl.struct(key).hash()).to_series().is_duplicated()
     if not suspect.any():
         return facts, suspect
     numbered = facts.with_row_index("nth")
-    kept = numbered.filter(suspect).unique([*key, "value"], keep="first", maintain_order=True)
+    kept = numbered.filter(suspect).unique([*key, value], keep="first", maintain_order=True)
     twice = kept.filter(pl.struct(key).is_duplicated())["nth"]
     numbered = numbered.filter(~suspect | pl.col("nth").is_in(kept["nth"].implode()))
     return numbered.drop("nth"), numbered["nth"].is_in(twice.implode())
 
 
 def _rejected(rejected: pl.DataFrame, dataset: FactDataset, policy: RowPolicy) -> pl.DataFrame:
-    """Return the quarantine rows of facts, in their order; `date` is the end of the period or the day of filing."""
+    """Return the quarantine rows of facts, in their order; `date` is their own, the end of the period or the filing."""
     quoted = pl.struct(name for name in dataset.columns if name in rejected.columns)
+    days = [name for name in ("date", "end", "filed") if name in dataset.table.schema]
     return rejected.with_columns(
         pl.lit(dataset.table.name).alias("dataset"),
-        pl.coalesce("end", "filed", pl.col("known_from").dt.date()).alias("date"),
+        pl.coalesce(*days, pl.col("known_from").dt.date()).alias("date"),
         quoted.struct.json_encode().alias("row"),
         pl.lit(policy.rules.version, pl.Int32).alias("policy"),
         pl.lit(None, pl.String).alias("sent"),

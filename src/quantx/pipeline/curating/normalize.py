@@ -18,7 +18,7 @@ from quantx.core.prices import PRICES, split_steps, to_as_traded, with_factor
 from quantx.core.quality.daily_rules import mark_absurd, mark_last_of_session
 from quantx.core.quality.repeated_rows import without_repeats
 from quantx.core.quality.row_policy import RowPolicy, known_from
-from quantx.core.quality.rule import Checked, split_by
+from quantx.core.quality.rule import Checked, split_by, with_classes
 from quantx.core.symbols import MARKET_OF_CALENDAR, venue_of
 from quantx.core.table import INSTANT, Table
 from quantx.core.tables import ACTIONS, BARS_1D, BARS_1D_ADJUSTED, BARS_1M
@@ -235,7 +235,7 @@ _ORIGIN = ("currency", "raw", "payload_sha256", "known_from")
 def _rule_facts(facts: pl.DataFrame) -> pl.DataFrame:
     """Return the facts that the rules of daily bars need."""
     market = pl.col("calendar").replace_strict(MARKET_OF_CALENDAR, return_dtype=pl.String).alias("market")
-    return facts.drop(*_ORIGIN, "settled").with_columns(market)
+    return with_classes(facts.drop(*_ORIGIN, "settled").with_columns(market))
 
 
 def _with_facts(rows: pl.DataFrame, facts: pl.DataFrame) -> pl.DataFrame:
@@ -293,10 +293,11 @@ def _sessions(code: str) -> pl.DataFrame:
 
 def _curated_bars(accepted: pl.DataFrame, origins: pl.DataFrame, source: str, table: Table) -> pl.DataFrame:
     whole = table.schema["volume"] == pl.Int64
+    volume = pl.col("volume").fill_nan(None).fill_null(0)  # classes without one may be sent without one
     rows = _with_facts(accepted, origins.drop("payload_sha256")).with_columns(
         pl.lit(source).alias("source"),
         pl.col("date").dt.year().alias("year"),
-        pl.col("volume").round().cast(pl.Int64) if whole else pl.col("volume"),
+        volume.round().cast(pl.Int64) if whole else volume,
     )
     decided = rows["decided"].null_count() < rows.height
     return (rows.with_columns(known_from()) if decided else rows).select(*table.schema, "volume_step")

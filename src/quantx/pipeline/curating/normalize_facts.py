@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import date
 
 import polars as pl
 
@@ -10,7 +11,6 @@ from quantx.core.esg import esg_values
 from quantx.core.fact_datasets import DATASETS, FUNDAMENTALS_DATASET, FactDataset
 from quantx.core.fact_tables import ESG_FACTS, FILERS, FILINGS, FUNDAMENTALS, FUNDAMENTALS_FACTS
 from quantx.core.fundamentals.acceptance import FILED_DAY, public_or_filed_day, public_times, reconcile_times
-from quantx.core.fundamentals.filing_days import coverage_of_filings
 from quantx.core.fundamentals.industries import with_sector
 from quantx.core.model import Payload
 from quantx.core.quality.row_policy import RowPolicy
@@ -70,17 +70,16 @@ def normalize_facts(
             broken.append(UnreadableReply(item, str(pages[wrong]), item.pages[wrong]))
     make = _fundamentals if dataset is FUNDAMENTALS_DATASET else _other_facts
     tables, rejected, days = make(dataset, source, read, policy, known)
+    sessions = _first_and_last(days, dataset.table.day or "filed")
     return Rows(
         table=dataset.table.name,
         tables=tables,
         quarantine=pl.concat([rejected, rejected_payloads(broken, dataset.table, policy)]),
-        coverage={item.symbol: coverage_of_filings(item.stored.window, item.as_of) for item, _ in read},
-        sessions={
-            symbol: (first, last)
-            for symbol, first, last in days.group_by("symbol")
-            .agg(pl.col("filed").min().alias("first"), pl.col("filed").max().alias("last"))
-            .iter_rows()
+        coverage={
+            item.symbol: dataset.coverage(item.stored.window, item.as_of, sessions.get(item.symbol, (None, None))[1])
+            for item, _ in read
         },
+        sessions=sessions,
         malformed=malformed_tasks(broken),
         compared=compare_replies(landed, frames, provider),
     )
@@ -108,8 +107,14 @@ def _fundamentals(dataset: FactDataset, source: str, read: _Read, policy: RowPol
 def _other_facts(dataset: FactDataset, source: str, read: _Read, policy: RowPolicy, known: KnownRows) -> _Made:
     """Return the rows of a dataset with one table, the quarantine rows, and the accepted rows with their days."""
     rows, rejected = check_facts(_stacked(source, read, dataset.columns, lambda page: page.rows), dataset, policy)
-    rows = _rows(public_rows(rows), dataset.table)
+    rows = _rows(public_rows(rows) if dataset.of_companies else rows, dataset.table)
     return {dataset.table.name: rows}, rejected, rows
+
+
+def _first_and_last(rows: pl.DataFrame, day: str) -> dict[str, tuple[date, date]]:
+    """Return the first and the last day of each symbol."""
+    spans = rows.group_by("symbol").agg(pl.col(day).min().alias("first"), pl.col(day).max().alias("last"))
+    return {symbol: (first, last) for symbol, first, last in spans.iter_rows()}
 
 
 def _frames(provider: FactProvider, page: Payload) -> FactFrames | str:

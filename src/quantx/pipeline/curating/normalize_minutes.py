@@ -17,7 +17,7 @@ from quantx.core.model import SETTLED_AFTER
 from quantx.core.prices import PRICES
 from quantx.core.quality.repeated_rows import without_repeats
 from quantx.core.quality.row_policy import RowPolicy, known_from
-from quantx.core.quality.rule import split_by
+from quantx.core.quality.rule import split_by, with_classes
 from quantx.core.table import INSTANT
 from quantx.core.tables import BARS_1M
 from quantx.pipeline.curating.quarantine_rows import rejected_bars
@@ -84,7 +84,9 @@ def _final(bars: pl.DataFrame, facts: pl.DataFrame) -> tuple[pl.DataFrame, pl.Da
     exchange = pl.col("calendar").rank("dense").cast(pl.Int64) - 1  # its place in `codes`
     # Two replies may be about one symbol, as when a page ends in the middle of a day: a minute is the symbol's.
     named = pl.col("symbol").rank("dense").cast(pl.Int64)
-    keys = facts.select("series", "window_start", "window_end", "as_of", exchange=exchange, name=named)
+    keys = with_classes(facts).select(
+        "series", "window_start", "window_end", "as_of", "asset_class", exchange=exchange, name=named
+    )
     bars = bars.select("series", "time", "date", *PRICES, "volume").join(
         keys, on="series", how="left", maintain_order="left"
     )
@@ -173,7 +175,7 @@ def _curated(accepted: pl.DataFrame, facts: pl.DataFrame, source: str) -> pl.Dat
         .with_columns(
             pl.lit(source).alias("source"),
             (pl.col("date").dt.year() * 100 + pl.col("date").dt.month()).alias("month"),
-            pl.col("volume").round().cast(pl.Int64),
+            pl.col("volume").fill_nan(None).fill_null(0).round().cast(pl.Int64),
             known_from(),
         )
         .select(list(BARS_1M.schema))

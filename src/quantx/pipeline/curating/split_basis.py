@@ -73,7 +73,7 @@ def prove_basis(
     spans = usable.group_by("series").agg(pl.col("date").min().alias("first"), pl.col("date").max().alias("last"))
     spans = spans.join(facts.select("series", "symbol"), on="series")
     closes = known.closes(source, spans.select("symbol", "first", "last")) if spans.height else None
-    stored = _compared(usable, facts, closes)
+    stored = _compared(usable, facts, closes).filter(pl.col("stored") > 0)  # a future may have closed below zero
     off = stored.filter((pl.col("stored") / pl.col("close")).log().abs() > _SUSPICIOUS)["series"]
     splits = actions.filter(pl.col("kind") == "split")
     doubtful = sorted({*off, *splits["series"]})

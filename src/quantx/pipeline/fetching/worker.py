@@ -127,6 +127,22 @@ class Worker:
         self._curate(everything=True, end=last)
         return self.progress
 
+    def run_held(self, tasks: Sequence[FetchTask]) -> Progress:
+        """Fetch, land and curate tasks that are leased to this worker already; return the counts.
+
+        Other workers' replies are curated, too. What is not fetched when the worker is to stop goes back.
+        """
+        leases = Leases(tasks, {}, tasks=self.tasks, queue=self.queue, seconds=self.settings.lease_seconds)
+        with self.runtime.repeating(_CURATE_SECONDS, partial(self._curate_beside, None)):
+            self._fetch_held(tasks, leases, self.settings.max_workers)
+            ids = [task.id for task in tasks]
+            while not self.runtime.stopping:
+                self._retry.call(partial(self._curate, everything=True, end=None))
+                if not self._retry.call(partial(self.tasks.count, ids)).get("landed", 0):
+                    break
+                self._wait_idle()
+        return self.progress
+
     def _is_over(self, end: float | None) -> bool:
         return self.runtime.stopping or (end is not None and self.runtime.monotonic() >= end)
 

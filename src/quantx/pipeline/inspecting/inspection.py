@@ -20,11 +20,13 @@ from quantx.core.quality.operational_rules import INSPECTION_FAILED
 from quantx.errors import QuantxError
 from quantx.lake.one_state import one_state
 from quantx.lake.protocol import Tables
+from quantx.pipeline.inspecting.class_rows import record_classes
 from quantx.pipeline.inspecting.compare_fundamentals import reconcile_fundamentals
 from quantx.pipeline.inspecting.dividends import check_changed_dividends
 from quantx.pipeline.inspecting.heal import heal_gaps
 from quantx.pipeline.inspecting.minute_sessions import RECENT, check_minutes
 from quantx.pipeline.inspecting.published import publish_findings, publish_sessions
+from quantx.pipeline.inspecting.rates import check_rates
 from quantx.pipeline.inspecting.reconcile import reconcile
 from quantx.pipeline.inspecting.series import inspect_series
 from quantx.pipeline.inspecting.statements import check_statements
@@ -58,7 +60,9 @@ class InspectionChecks:
             ),
             "vendors": self._vendors,
             "statements": self._statements,
+            "rates": partial(check_rates, self.tables, self.context.state.findings),
             "gaps": self._gaps,
+            "classes": partial(record_classes, self.context, self.tables),
             "coverage": self._coverage,
             "sessions": partial(publish_sessions, self.context, self.tables, run_ids=self.run_ids),
             "findings": lambda _: publish_findings(self.context, self.tables, run_ids=self.run_ids),

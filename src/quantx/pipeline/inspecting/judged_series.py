@@ -25,7 +25,13 @@ from quantx.errors import DamagedObject
 from quantx.lake.store import LakeLocation
 
 Part = tuple[str, int]  # source and year
-_BESIDE_RULES = ("calendars.py", "prices.py", "symbols.py")  # modules that the rules' verdicts depend on, too
+_BESIDE_RULES = (
+    "asset_classes.py",
+    "calendars.py",
+    "open_markets.py",
+    "prices.py",
+    "symbols.py",
+)  # modules that the rules' verdicts depend on, too
 
 _YEARS = {"source": pl.String, "year": pl.Int32, "symbol": pl.String, "rows": pl.Int64, "digest": pl.UInt64}
 _SERIES = {

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 
+from quantx.core.asset_classes import contract_month
 from quantx.state.instruments.port import Instruments
 
 
 def current_symbols(instruments: Instruments, symbols: Sequence[str], today: date) -> tuple[str, ...]:
-    """Return the symbols under which these securities trade today, without delisted ones; unknown symbols stay."""
+    """Return the symbols under which these securities trade today, without delisted ones; unknown symbols stay.
+
+    A future's contract is left out after its month of delivery.
+    """
+    symbols = [symbol for symbol in symbols if (contract_month(symbol) or today) >= today]
     namings = instruments.namings()
     if not namings:
         return tuple(symbols)

@@ -17,7 +17,9 @@ from quantx.core.gap_schedule import HEAL
 from quantx.core.model import SETTLED_AFTER, RunKind, Series, Window
 from quantx.core.symbols import venue_of
 from quantx.errors import QueueError
+from quantx.lake.tombstones import deleted_of
 from quantx.pipeline.planning.current_symbols import current_symbols
+from quantx.pipeline.planning.deleted import orders_left, refuse_all_deleted, tasks_left, unserved_deleted
 from quantx.pipeline.planning.scope import Scope, resolve_symbols
 from quantx.pipeline.planning.vendor_order import (
     Providers,
@@ -34,7 +36,7 @@ from quantx.pipeline.runtime.threads import Runtime
 from quantx.queues import messages
 from quantx.queues.protocol import NotSent, TaskQueue
 from quantx.state.series.port import SeriesBook
-from quantx.state.tasks.port import NewTask, Plan, Tasks, Ticket, UnservedSymbol
+from quantx.state.tasks.port import NewTask, Plan, Tasks, Ticket
 from quantx.state.values import NewRun
 from quantx.tracing import run_span
 
@@ -65,10 +67,14 @@ def plan_backfill(
     """
     symbols = resolve_symbols(context, scope, since=window.start)
     orders = vendor_orders(context.settings, context.providers, symbols, timeframe, source)
+    orders, refused = orders_left(deleted_of(context.location), orders)
+    refuse_all_deleted(refused, symbols)
     progress, now = progress_by_vendor(context.state.series, orders, timeframe), context.clock.now()
     tasks: list[NewTask] = []
     for symbol in symbols:
         order = orders[symbol]
+        if not order:
+            continue
         if source is None:
             order = active_vendors(order, symbol, progress, now) or order
         newest = calendar(venue_of(symbol).calendar).last_closed(now, SETTLED_AFTER)
@@ -78,7 +84,8 @@ def plan_backfill(
     if not again:
         tasks = _unanswered(context.state.series, tasks, now)
     request = {**scope.describe(), "start": str(window.start), "end": str(window.end), "again": again}
-    return _add_run(context, "backfill", symbols, _by_month(tasks), request, source)
+    plan = _add_run(context, "backfill", symbols, _by_month(tasks), request, source)
+    return replace(plan, unserved=tuple(unserved_deleted(refused)))
 
 
 def plan_daily(
@@ -90,10 +97,15 @@ def plan_daily(
     """
     symbols = resolve_symbols(context, scope)
     symbols = current_symbols(context.state.instruments, symbols, context.clock.now().date())
-    orders = dict(vendor_orders(context.settings, context.providers, symbols, timeframe, source))
+    orders, refused = orders_left(
+        deleted_of(context.location), vendor_orders(context.settings, context.providers, symbols, timeframe, source)
+    )
+    refuse_all_deleted(refused, scope.symbols and symbols)
     progress, now = progress_by_vendor(context.state.series, orders, timeframe), context.clock.now()
-    unserved = list[UnservedSymbol]()
+    unserved = unserved_deleted(refused)
     for symbol, order in orders.items():
+        if symbol in refused:
+            continue
         orders[symbol] = active_vendors(order, symbol, progress, now)
         if not orders[symbol]:
             unserved.append(unserved_symbol(order, symbol, progress))
@@ -242,7 +254,8 @@ def _add_run(
     request: dict[str, object],
     source: str | None = None,
 ) -> Plan:
-    """Record the run, its tasks and their outbox rows in one transaction, then send."""
+    """Record the run, its tasks and their outbox rows in one transaction, then send; deleted data is not requested."""
+    tasks = tasks_left(deleted_of(context.location), tasks) if tasks else tasks
     planned = {task.series.symbol for task in tasks}
     sources = source or ",".join(sorted({task.series.source for task in tasks})) or "any"
     run = NewRun(str(ULID()), kind, sources, request, skipped=len(symbols) - len(planned))

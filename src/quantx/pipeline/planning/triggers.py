@@ -11,6 +11,7 @@ from typing import Any
 from quantx.errors import ConfigError, QuantxError
 from quantx.pipeline.planning.fundamentals import plan_beside_bars
 from quantx.pipeline.planning.plan import plan_backfill, plan_daily
+from quantx.pipeline.planning.rates import plan_rates
 from quantx.pipeline.planning.scope import Scope
 from quantx.pipeline.planning.sweep import SweepResult, sweep
 from quantx.pipeline.planning.symbols_of_list import has_list
@@ -53,6 +54,8 @@ def plan_request(context: Context, request: UpdateRequest) -> Plan:
     if context.settings.fundamentals and timeframe == "1d" and source is None:
         more = plan_beside_bars(context, scope)
         plan = replace(plan, task_ids=(*plan.task_ids, *more))
+    if context.settings.rates and timeframe == "1d" and source is None:
+        plan = replace(plan, task_ids=(*plan.task_ids, *plan_rates(context).task_ids))
     return plan
 
 

@@ -28,7 +28,7 @@ from quantx.core.fundamentals.filer_symbols import (
 from quantx.core.fundamentals.industries import INDUSTRY, with_industries
 from quantx.core.model import Finding
 from quantx.core.quality.operational_rules import PREDECESSOR_UNKNOWN
-from quantx.core.symbol_history import history_of
+from quantx.core.symbol_history import history_of, unnamed_instrument
 from quantx.core.symbols import is_filer, parse_symbol
 from quantx.core.tables import INSTRUMENTS, SYMBOL_HISTORY
 from quantx.errors import ConfigError, RefusedList
@@ -36,7 +36,7 @@ from quantx.lake.protocol import Tables
 from quantx.pipeline.curating.restate import read_stored, restate
 from quantx.pipeline.planning.fundamentals import FILERS_FILE, recorded_filers
 from quantx.pipeline.planning.sec_site import SOURCE, fetch_site_file
-from quantx.pipeline.reference.instruments import exclusively, unnamed_instrument
+from quantx.pipeline.reference.instruments import exclusively
 from quantx.pipeline.reference.snapshots import keep_document
 from quantx.pipeline.runtime.context import Context
 from quantx.pipeline.runtime.retry import Retry

@@ -11,8 +11,17 @@ from typing import TypeVar
 import polars as pl
 import structlog
 
+from quantx.core.asset_classes import class_of
 from quantx.core.quality.operational_rules import DELISTING_SUSPECTED
-from quantx.core.symbol_history import SecurityHistory, SymbolHistory, history_of, history_rows, merge_history, with_end
+from quantx.core.symbol_history import (
+    SecurityHistory,
+    SymbolHistory,
+    history_of,
+    history_rows,
+    merge_history,
+    unnamed_instrument,
+    with_end,
+)
 from quantx.core.symbols import parse_symbol, venue_of
 from quantx.core.tables import INSTRUMENTS, SYMBOL_HISTORY
 from quantx.errors import ConfigError, StateError
@@ -81,9 +90,9 @@ def delist(context: Context, tables: Tables, symbol: str, on: date, *, reason: s
         market = venue_of(symbol).market
         after, instrument = with_end(symbol_history(tables), symbol, on, f"{market}.{symbol}.before-{on:%Y%m%d}")
         stored = tables[INSTRUMENTS.name].read(pl.col("instrument") == instrument)
-        name = stored["name"][0] if stored.height else None
+        name, kind = (stored[c][0] if stored.height else None for c in ("name", "asset_class"))
         security = SecurityHistory(
-            tuple(after.symbols_of(instrument)), market, f"{_MANUAL} {by}", name=name, reason=reason
+            tuple(after.symbols_of(instrument)), market, f"{_MANUAL} {by}", name=name, reason=reason, asset_class=kind
         )
         _record(context, tables, holder, after, {instrument: _facts(instrument, after, security)})
         return instrument
@@ -129,6 +138,7 @@ def _facts(instrument: str, history: SymbolHistory, security: SecurityHistory) -
     return {
         "instrument": instrument,
         "market": security.market,
+        "asset_class": security.asset_class or class_of(namings[-1].symbol),
         "name": security.name,
         "status": "listed" if ended is None else "delisted",
         "listed_on": namings[0].first,
@@ -162,15 +172,6 @@ def _record(
     rows = history_rows(history, evidence, now).filter(here)
     restate(tables, SYMBOL_HISTORY, stored, pl.concat([stored.rows.filter(~here), rows]), now, holder)
     copy_history_to_state(tables, context.state.instruments)
-
-
-def unnamed_instrument(symbol: str) -> str:
-    """Return the id of a security whose symbol history is not known.
-
-    >>> unnamed_instrument("BRK.B")
-    'us.BRK.B'
-    """
-    return f"{venue_of(symbol).market}.{symbol}"
 
 
 def instrument_rows(tables: Tables, symbol: str | None, on: date | None) -> list[dict[str, object]]:

@@ -20,6 +20,7 @@ from quantx.errors import ConfigError
 from quantx.lake.protocol import StoredTable, StoredTables
 from quantx.lake.sessions import calendars_of
 from quantx.pipeline.reporting.coverage_items import ITEM_COVERAGE, item_coverage
+from quantx.pipeline.reporting.coverage_rates import RATE_COVERAGE, rate_coverage
 from quantx.state.gaps.port import Gaps
 from quantx.state.port import State
 from quantx.state.values import Row
@@ -77,6 +78,8 @@ class CoverageFacts:
     scores: pl.DataFrame | None  # source, market, month, compared, agreed, wrong, score
     # dataset, source, item, year, companies (with a value), of (companies with any value of the year)
     items: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=ITEM_COVERAGE))
+    # source, series, first, newest, due, expected, present (days), items (tenors or currencies); not of a universe
+    rates: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=RATE_COVERAGE))
     limits: tuple[str, ...] = LIMITS
 
     def as_json(self) -> dict[str, Any]:
@@ -134,6 +137,7 @@ def coverage_facts(
         agreement=None if agreements is None else agreement_by_month(agreements),
         scores=None if agreements is None else vendor_scores(agreements),
         items=item_coverage(tables, subjects),
+        rates=rate_coverage(tables, now) if universe is None else pl.DataFrame(schema=RATE_COVERAGE),
     )
 
 

@@ -24,9 +24,9 @@ _COMPANIES = "companies"
 
 
 def item_coverage(tables: StoredTables, symbols: Collection[str] | None = None) -> pl.DataFrame:
-    """Return ITEM_COVERAGE of all datasets of facts, or of some symbols and their filers."""
+    """Return ITEM_COVERAGE of all datasets of facts about companies, or of some symbols and their filers."""
     wanted = None if symbols is None else sorted({*symbols, *_filers(tables, symbols)})
-    parts = [_counted(tables, dataset, wanted) for dataset in DATASETS.values()]
+    parts = [_counted(tables, dataset, wanted) for dataset in DATASETS.values() if dataset.of_companies]
     return pl.concat([pl.DataFrame(schema=ITEM_COVERAGE), *parts]).sort("dataset", "source", "item", "year")
 
 

@@ -23,6 +23,7 @@ from quantx.pages.views import (
 from quantx.pipeline.reporting.coverage_evidence import agreement_view, findings_view, proof_tables, rejects_view
 from quantx.pipeline.reporting.coverage_facts import CoverageFacts
 from quantx.pipeline.reporting.coverage_items import item_tables
+from quantx.pipeline.reporting.coverage_rates import rate_tables
 
 _WORST = 25  # symbols
 _NO_UNIVERSE = "in no universe"
@@ -45,6 +46,7 @@ def coverage_page(facts: CoverageFacts) -> str:
         proofs=proof_tables(facts),
         agreement=agreement_view(facts),
         items=list(item_tables(facts.items)),
+        rates=list(rate_tables(facts.rates)),
         limits=facts.limits,
     )
 

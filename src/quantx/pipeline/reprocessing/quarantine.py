@@ -24,7 +24,6 @@ from quantx.core.quality import RULES
 from quantx.core.quality.event_rules import breaks_event_rule
 from quantx.core.quality.quarantine_states import newest_of_each, with_ids, with_states
 from quantx.core.reply_places import ReplyPlace, SoughtRow, find_event, find_row
-from quantx.core.sought_facts import SoughtFact
 from quantx.core.symbols import venue_of
 from quantx.core.table import INSTANT
 from quantx.core.tables import DECISIONS, QUARANTINE
@@ -134,8 +133,8 @@ def _find(row: dict[str, Any], pages: Sequence[Payload]) -> tuple[Payload, Reply
         places = [find_event(page.body, sent["place"], sent["event"]) for page in pages]
     elif row["date"] is None:
         return pages[0], None
-    elif dataset_of(row["dataset"]) is not None:
-        fact = SoughtFact.of_row(row["symbol"], json.loads(row["row"]))
+    elif (dataset := dataset_of(row["dataset"])) is not None:
+        fact = dataset.sought(row["symbol"], json.loads(row["row"]))
         places = [fact.place_in(page.body)[0] for page in pages]
     else:
         values, zone = json.loads(row["row"]), ZoneInfo(venue_of(row["symbol"]).timezone)
@@ -222,8 +221,8 @@ def _refuse_incomplete(row: dict[str, Any]) -> None:
             " again, and `quantx quarantine replay` reads it again after a repair of its adapter"
         )
     values = json.loads(row["row"])
-    if dataset_of(row["dataset"]) is not None:
-        if missing := [c for c in ("end", "value", "unit", "filed") if values.get(c) in (None, "")]:
+    if (dataset := dataset_of(row["dataset"])) is not None:
+        if missing := [c for c in dataset.needed if values.get(c) in (None, "")]:
             raise ConfigError(f"{name} has no {', '.join(missing)}: it can't be a fact")
         return
     if missing := [c for c in (*PRICES, "volume") if values.get(c) is None]:

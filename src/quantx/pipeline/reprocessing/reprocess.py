@@ -27,6 +27,7 @@ from quantx.core.quality.adjustments import ADJUSTMENT_RULES
 from quantx.core.quality.row_policy import RowPolicy
 from quantx.core.table import Table
 from quantx.core.tables import ADJUSTMENT_PROOFS, BARS_1D, BARS_1D_ADJUSTED, BARS_1M, QUARANTINE
+from quantx.core.tombstones import Deleted
 from quantx.errors import Busy, ConfigError
 from quantx.lake.memory import MemoryTable
 from quantx.lake.protocol import CommitContext, CuratedTable
@@ -124,9 +125,10 @@ class Reprocessor:
         done = done or ReprocessSummary(policy=self.curator.policy.version)
         inventory = take_inventory(self.curator.location, self.replies, self.runs, source, symbols)
         has_bars = any(self.curator.tables[t.name].version() is not None for t in (BARS_1D, BARS_1M))
-        if symbols is None and source is None and has_bars and not (inventory.holdings or inventory.unlisted):
-            raise ConfigError(f"the lake has bars and no raw object is in {raw_url(self.curator.location)}; {RAW_STEP}")
         policy, done.mute = self.curator.row_policy(), dict(inventory.unlisted)
+        is_all = symbols is None and source is None and not policy.deleted
+        if is_all and has_bars and not (inventory.holdings or inventory.unlisted):
+            raise ConfigError(f"the lake has bars and no raw object is in {raw_url(self.curator.location)}; {RAW_STEP}")
         for symbol in sorted(set(symbols or ()) - {held.symbol for held in inventory.holdings}):
             done.left[source or "any source", symbol] = "the raw zone has no reply about it"
         batches = list(
@@ -148,7 +150,7 @@ class Reprocessor:
         done: ReprocessSummary,
     ) -> None:
         source, names = batch[0].source, [held.symbol for held in batch]
-        rederived = self._derive(source, self._replies(inventory, source, names), policy)
+        rederived = self._derive(source, self._replies(inventory, source, names, policy.deleted), policy)
         versions = {table.name: self.curator.tables[table.name].version() for table in derived_tables()}
         changes = self._compare(rederived, names, done, policy)
         done.touch(changes)
@@ -160,11 +162,14 @@ class Reprocessor:
             note_drift(self.curator.findings, rederived.compared)
         done.count(source, names, sum(held.replies for held in batch), changes)
 
-    def _replies(self, inventory: Inventory, source: str, symbols: Collection[str]) -> list[StoredReply]:
-        """Return the replies about some symbols in the order of fetching."""
+    def _replies(
+        self, inventory: Inventory, source: str, symbols: Collection[str], deleted: Deleted
+    ) -> list[StoredReply]:
+        """Return the replies about some symbols in the order of fetching, without deleted ones."""
         replies = self.replies.curated(source, symbols)
         replies += [x for symbol in symbols for x in inventory.earlier.get((source, symbol), ())]
-        return sorted(replies, key=lambda x: (x.fetched_at, x.path, x.row))
+        left = (x for x in replies if not deleted or deleted.of_series(x.series, x.window) is None)
+        return sorted(left, key=lambda x: (x.fetched_at, x.path, x.row))
 
     def _derive(self, source: str, replies: Sequence[StoredReply], policy: RowPolicy) -> _Rederived:
         memory = {table.name: MemoryTable(table) for table in derived_tables()}
@@ -222,6 +227,8 @@ class Reprocessor:
         ).unique("symbol", maintain_order=True)
         for symbol, raw in strange.rows():
             reason = f"its raw object {raw} is missing, damaged or does not list its replies"
+            if any(stone.source == rederived.source for stone in policy.deleted.stones):
+                reason = f"its raw object {raw} was deleted for good, or is missing (`quantx delete --list`)"
             done.left[rederived.source, symbol] = reason
         both = [
             {name: rows.join(strange, on="symbol", how="anti") for name, rows in frames.items()}

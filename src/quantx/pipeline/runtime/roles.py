@@ -10,8 +10,8 @@ from before the seal can follow it.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
@@ -89,19 +89,38 @@ def take_role(location: LakeLocation, tables: Tables, state: State, role: Role) 
         if hold is None:
             yield None
             return
-        epoch, past = _next_epoch(location, state, role)
-        holder = RoleHolder(hold, epoch, past.versions())
-        if not past.ended:
-            names = tables_of(role, tables)
-            with one_state(names):
-                for name in names:
-                    tables[name].seal(CommitContext(by=holder))
-        try:
+        with _holding(location, tables, state, role, hold) as holder:
             yield holder
-        except CommitConflict:  # nothing is under way: the commit was refused
-            _end(holder)
-            raise
+
+
+@contextmanager
+def take_all_roles(
+    location: LakeLocation, tables: Tables, state: State, others: Sequence[Role] = ()
+) -> Iterator[Mapping[Role, RoleHolder] | None]:
+    """Hold all roles that commit, and others, while the block lasts; yield None if another process holds one."""
+    with state.exclusive(*COMMITTING, *others) as hold, ExitStack() as held:
+        if hold is None:
+            yield None
+            return
+        yield {role: held.enter_context(_holding(location, tables, state, role, hold)) for role in COMMITTING}
+
+
+@contextmanager
+def _holding(location: LakeLocation, tables: Tables, state: State, role: Role, hold: Hold) -> Iterator[RoleHolder]:
+    """Begin an epoch of a role whose lock is held, and end it with the block."""
+    epoch, past = _next_epoch(location, state, role)
+    holder = RoleHolder(hold, epoch, past.versions())
+    if not past.ended:
+        names = tables_of(role, tables)
+        with one_state(names):
+            for name in names:
+                tables[name].seal(CommitContext(by=holder))
+    try:
+        yield holder
+    except CommitConflict:  # nothing is under way: the commit was refused
         _end(holder)
+        raise
+    _end(holder)
 
 
 def committing(

@@ -9,7 +9,9 @@ from typing import Any
 
 import polars as pl
 
+from quantx.core.asset_classes import contract_month
 from quantx.core.model import SETTLED_AFTER
+from quantx.core.open_markets import may_be_without_bar
 from quantx.core.tables import INSTRUMENTS, SESSIONS
 from quantx.errors import ConfigError
 from quantx.reader.explain.findings import MARKET_MISSING, MISSING
@@ -96,11 +98,16 @@ def _of_calendar(subject: Subject, session: SessionFacts) -> Iterator[str]:
         yield f"{subject.day} is no session of {code}: {closed}"
     elif session.is_session is None:
         yield f"the lake has no sessions of {code} for {subject.day}: a closed day and a gap look alike"
+    elif may_be_without_bar(code, subject.day):
+        yield f"on {subject.day} a series of {code} may have no bar: it is a holiday with little trading"
     elif session.close is not None and now < session.close + SETTLED_AFTER:
         yield f"the session of {subject.day} settles at {session.close + SETTLED_AFTER:%Y-%m-%d %H:%M} UTC"
 
 
 def _of_listing(rows: SubjectRows, subject: Subject) -> Iterator[str]:
+    month = contract_month(subject.symbol)
+    if month is not None and subject.day > month:
+        yield f"{subject.symbol} is a contract for delivery until {month}: it has no bar after its end"
     instrument = rows.securities.instrument_on(subject.symbol, subject.day)
     if instrument is None:
         return

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from quantx.core.fundamentals.newest import RANK
-from quantx.core.sought_facts import SoughtFact
 from quantx.core.symbols import US
 from quantx.errors import ConfigError
 from quantx.reader.arguments import Day, to_date, to_vendor
@@ -85,7 +84,7 @@ class DatasetExplanations(FactRowQueries):
             self._location,
             row["source"],
             row["raw"],
-            SoughtFact.of_row(row[FILER], row),
+            dataset.sought(row[FILER], row),
             (dataset.name, "fundamentals"),
         )
         return FactOperand(

@@ -20,6 +20,8 @@ from quantx.reader.concept_panels import ConceptPanels
 from quantx.reader.explain.dataset_queries import DatasetExplanations, dataset_of_field
 from quantx.reader.explain.filed_value import FactOperand, FiledValue
 from quantx.reader.explain.findings import findings_about
+from quantx.reader.explain.rate_queries import RateExplanations
+from quantx.reader.explain.rate_value import RateValue
 from quantx.reader.explain.reply import find_reply
 from quantx.reader.filers import FilerRequest
 from quantx.reader.point_in_time import NOW, PointInTime
@@ -32,15 +34,16 @@ _NEAR = 3  # ends of other periods in a message
 _VERSION = ("value", "form", "accession", "filed", "public_at", "revision", "tag", "reason", "source", "known_from")
 
 
-class FiledExplanations(DatasetExplanations, RestatementQueries, ConceptPanels):
+class FiledExplanations(RateExplanations, DatasetExplanations, RestatementQueries, ConceptPanels):
     """Explanations of facts and concepts."""
 
     def _explain_filed(
         self, symbol: str, day: Day, field: str, source: str | None, as_of: Day | None, public_by: Day | None
-    ) -> FiledValue:
+    ) -> FiledValue | RateValue:
         """Explain a concept's value of the period that ends on a day, or a fact's: a field as in us-gaap:Assets."""
         if (dataset := dataset_of_field(field)) is not None:
-            return self._explain_row(dataset, symbol, day, field, source, as_of, public_by)
+            explain = self._explain_row if dataset.of_companies else self._explain_rate
+            return explain(dataset, symbol, day, field, source, as_of, public_by)
         end = to_date(day)
         if end is None:
             raise ConfigError("an explanation needs a day, the last one of a period, as in 2024-09-28")

@@ -35,6 +35,7 @@ from quantx.reader.explain.facts import Adjustment
 from quantx.reader.explain.filed_queries import FiledExplanations
 from quantx.reader.explain.filed_value import FiledValue
 from quantx.reader.explain.findings import findings_about
+from quantx.reader.explain.rate_value import RateValue
 from quantx.reader.explain.reply import SoughtValues, find_reply, split_ratio
 from quantx.reader.explain.subject import STORED, Subject, SubjectRows, chosen_row, to_minute
 from quantx.reader.point_in_time import PointInTime
@@ -75,7 +76,7 @@ class ExplainQueries(FiledExplanations):
         source: str | None = None,
         as_of: Day | None = None,
         public_by: Day | None = None,
-    ) -> Explanation | FiledValue:
+    ) -> Explanation | FiledValue | RateValue:
         """Explain a value of a bar, a concept or a fact, or why there is none; the lake alone is read.
 
         The explanation has the value as traded, the vendor's reply with the row's place in it, the rules that the row
@@ -87,7 +88,9 @@ class ExplainQueries(FiledExplanations):
         the actions that adjust it, as known and as public then.
 
         A field may also be a concept and its period, as in revenue_annual, a tag, as in us-gaap:Assets, or an item of
-        another dataset of facts, as in esg:ceo_pay_total: `day` is then the last one of the period. The explanation has
+        another dataset of facts, as in esg:ceo_pay_total: `day` is then the last one of the period. A published rate is
+        named by its series and its tenor or currency, as in explain("UST", day, field="rates:10y") or "EUR" and
+        "fx_rates:USD". The explanation has
         the facts that the value is made of, with their filings and places in the replies, the concept's declaration,
         all versions of the value, and other sources' values.
 

@@ -8,8 +8,7 @@ from typing import Any
 import polars as pl
 
 from quantx.core.quality.policy import Policy
-from quantx.core.quality.rule import Rule
-from quantx.core.symbols import venue_of
+from quantx.core.quality.rule import Rule, with_classes
 from quantx.core.table import Table
 from quantx.core.tables import BARS_1D, BARS_1M
 from quantx.reader.explain.facts import RuleResult, RuleResults, RuleState
@@ -23,14 +22,13 @@ def rules_of(table: Table, row: Mapping[str, Any], facts: Mapping[str, bool | No
     """
     policy = Policy()
     rules = {BARS_1D.name: policy.daily, BARS_1M.name: policy.minutes}.get(table.name, ())
-    market = venue_of(row["symbol"]).market
     known = {name: value for name, value in facts.items() if value is not None}
     frame = pl.DataFrame([dict(row)], schema_overrides={c: t for c, t in table.schema.items() if c in row})
-    frame = frame.with_columns(pl.lit(value).alias(name) for name, value in known.items())
+    frame = with_classes(frame.with_columns(pl.lit(value).alias(name) for name, value in known.items()))
     results = [
         RuleResult(rule.id, rule.meaning, _state(rule, frame, accepted=accepted))
         for rule in rules
-        if market in rule.markets and rule.severity == "reject"
+        if rule.applies_to(row["symbol"]) and rule.severity == "reject"
     ]
     return RuleResults(policy=policy.version, results=results)
 

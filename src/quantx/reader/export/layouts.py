@@ -147,7 +147,7 @@ _TICKER = (
     ExportColumn(
         "Exchange",
         _of_symbol(lambda symbol: exchange_and_ticker(symbol)[0]),
-        "the exchange of the path: us, hk, jp or eu",
+        "the exchange of the path: us, hk, jp, eu, fx, crypto or futures",
         "string",
     ),
 )

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import polars as pl
 
+from quantx.core.asset_classes import class_of
 from quantx.core.symbol_history import SymbolHistory
 from quantx.core.symbols import venue_of
 from quantx.core.tables import INSTRUMENTS, UNIVERSE_MEMBERS
@@ -27,7 +28,8 @@ METADATA_COLUMNS: Mapping[str, str] = {
     "symbol": "canonical symbol",
     "instrument": "permanent id of the security; null: the lake has no symbol history of it",
     "name": "name from a universe or from the symbol history",
-    "market": "us, hk, jp or eu",
+    "market": "us, hk, jp, eu, fx, crypto or futures",
+    "asset_class": "equity, fund, index, currency_pair, crypto, future or rate",
     "currency": "usual currency of the quotes (GBX is pence)",
     "timezone": "IANA time zone of the exchange",
     "status": "listed or delisted; null: unknown",
@@ -92,7 +94,8 @@ def _metadata(tables: StoredTables, members: pl.DataFrame, owners: Mapping[str, 
         name = security.get("name") or names.get(symbol)
         facts = (security.get(c) for c in ("status", "listed_on", "delisted_on"))
         reason = security.get("reason") if security.get("delisted_on") is not None else None
-        rows.append((symbol, owners[symbol], name, venue.market, venue.currency, venue.timezone, *facts, reason))
+        kind = security.get("asset_class") or class_of(symbol)
+        rows.append((symbol, owners[symbol], name, venue.market, kind, venue.currency, venue.timezone, *facts, reason))
     days = ("listing_date", "delisting_date")
     schema = {c: pl.Date if c in days else pl.String for c in METADATA_COLUMNS}
     return pl.DataFrame(rows, schema=schema, orient="row")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from quantx.core.asset_classes import FORMS_OF_MARKETS
 from quantx.core.fact_tables import FILER_SYMBOLS, FUNDAMENTALS
 from quantx.core.symbols import VENUES_BY_SUFFIX, VENUES_OF_INDICES
 from quantx.core.table import Table
@@ -161,7 +162,10 @@ def _market() -> str:
         for index, venue in VENUES_OF_INDICES.items()
         if venue.market != "us"
     ]
-    return f"(CASE {' '.join([*indices, *cases])} ELSE 'us' END)"
+    forms = [
+        f"WHEN regexp_matches(symbol, {text(form)}) THEN {text(market)}" for market, form in FORMS_OF_MARKETS.items()
+    ]
+    return f"(CASE {' '.join([*indices, *cases, *forms])} ELSE 'us' END)"
 
 
 def _preferred_bars(rows: str, preference: Preference) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import fields
 from datetime import date
 from typing import Any
@@ -52,6 +52,14 @@ class MemoryFindings(Findings):
         key = dict(zip(names, finding.key, strict=True))
         self._rows[finding.key] = {"id": next(self._ids), **key, **latest, **unsettled, "first_seen": now}
         return True
+
+    def erase(self, is_deleted: Callable[[Row], bool], *, dry_run: bool = False) -> int:
+        """Delete findings; return how many."""
+        with self._records.lock:
+            gone = [key for key, row in self._rows.items() if is_deleted(row)]
+            for key in () if dry_run else gone:
+                del self._rows[key]
+        return len(gone)
 
     @override
     def resolve(self, rule: str, subjects: Collection[str], reason: str) -> int:

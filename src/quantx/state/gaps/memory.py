@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import date, datetime
 from typing import Literal
 
@@ -22,6 +22,14 @@ class MemoryGaps(Gaps):
     def __init__(self, records: Records) -> None:
         self._records = records
         self._gaps: dict[tuple[Series, date], Gap] = {}
+
+    def erase(self, is_deleted: Callable[[Series, date], bool], *, dry_run: bool = False) -> int:
+        """Delete gaps; return how many."""
+        with self._records.lock:
+            gone = [key for key in self._gaps if is_deleted(*key)]
+            for key in () if dry_run else gone:
+                del self._gaps[key]
+        return len(gone)
 
     @override
     def known(self, symbols: Collection[str] | None = None) -> list[Gap]:

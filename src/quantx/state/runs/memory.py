@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 
 from typing_extensions import override
 
 from quantx.core.model import RunKind, Window
-from quantx.state.memory_records import Records, RunRecord, sums
-from quantx.state.runs.port import EndedRun, LastDaily, Runs, RunTotals, RunUsage
+from quantx.state.memory_records import Records, RunRecord, TaskRecord, sums
+from quantx.state.runs.port import EndedRun, LastDaily, Runs, RunTotals, RunUsage, TaskUsage
 from quantx.state.universes.memory import current_members
 from quantx.state.values import UNFINISHED, Row, Universe
 
@@ -153,6 +153,22 @@ class MemoryRuns(Runs):
                 size=sum(reply.size for reply in kept),
             )
 
+    @override
+    def task_usage(self, days: int) -> list[TaskUsage]:
+        with self._records.lock:
+            since = self._records.clock.now() - timedelta(days=days)
+            sizes = dict[int, int]()
+            for reply in (record.reply for record in self._records.replies):
+                sizes[reply.task_id] = sizes.get(reply.task_id, 0) + reply.size
+            tasks = [t for t in self._records.tasks.values() if t.state == "done" and t.id in sizes]
+            groups = dict[tuple[object, ...], list[TaskRecord]]()
+            for task in (task for task in tasks if task.updated_at > since):
+                series = task.series
+                market = series.symbol.partition(".")[2]
+                key = (series.source, series.dataset, series.timeframe, task.window, market)
+                groups.setdefault(key, []).append(task)
+            return [_used(some, sizes) for some in groups.values()]
+
     def _shown(self, run: RunRecord) -> Row:
         totals = self.totals(run.asked.id)
         return {
@@ -170,6 +186,22 @@ class MemoryRuns(Runs):
             "rows_changed": totals.rows["changed"],
             "rows_rejected": totals.rows["rejected"],
         }
+
+
+def _used(tasks: Sequence[TaskRecord], sizes: Mapping[int, int]) -> TaskUsage:
+    first, size = tasks[0], sum(sizes[task.id] for task in tasks)
+    return TaskUsage(
+        source=first.series.source,
+        dataset=first.series.dataset,
+        timeframe=first.series.timeframe,
+        symbol=min(task.series.symbol for task in tasks),
+        window=first.window,
+        tasks=len(tasks),
+        requests=sum(task.requests for task in tasks),
+        rows=sum(sum(task.rows.values()) for task in tasks),
+        size=size,
+        stored=float(size),  # raw objects in memory have no size of their own
+    )
 
 
 def _is_about(run: RunRecord, universe: Universe) -> bool:

@@ -58,6 +58,22 @@ class RunUsage:
     size: int = 0  # bytes of the replies
 
 
+@dataclass(frozen=True, kw_only=True)
+class TaskUsage:
+    """The usage of completed tasks of one kind with the same window and market."""
+
+    source: str
+    dataset: str
+    timeframe: str
+    symbol: str  # one of them
+    window: Window
+    tasks: int
+    requests: int  # to the vendor
+    rows: int  # new, changed, same and rejected
+    size: int  # bytes of the replies
+    stored: float  # bytes of their raw objects, by their share
+
+
 class Runs(Protocol):
     """Runs and their reports."""
 
@@ -107,4 +123,8 @@ class Runs(Protocol):
 
     def usage(self, kind: RunKind, days: int) -> RunUsage:
         """Return the usage of the reported runs of a kind that were planned within the last `days`."""
+        ...
+
+    def task_usage(self, days: int) -> list[TaskUsage]:
+        """Return the usage of the tasks that were completed within the last `days`, those with replies."""
         ...

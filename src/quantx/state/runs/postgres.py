@@ -8,7 +8,7 @@ from typing_extensions import override
 
 from quantx.core.model import RunKind, Window
 from quantx.state.database import Database
-from quantx.state.runs.port import EndedRun, LastDaily, Runs, RunTotals, RunUsage
+from quantx.state.runs.port import EndedRun, LastDaily, Runs, RunTotals, RunUsage, TaskUsage
 from quantx.state.values import Row
 
 
@@ -70,3 +70,8 @@ class PostgresRuns(Runs):
     @override
     def usage(self, kind: RunKind, days: int) -> RunUsage:
         return RunUsage(**self._database.rows("runs.usage", kind=kind, days=days)[0])
+
+    @override
+    def task_usage(self, days: int) -> list[TaskUsage]:
+        rows = self._database.rows("runs.task_usage", days=days)
+        return [TaskUsage(window=Window(row.pop("window_start"), row.pop("window_end")), **row) for row in rows]

@@ -80,3 +80,21 @@ with chosen as (
 select (select count(*) from chosen) as runs, (select coalesce(sum(seconds), 0) from chosen) as seconds,
     fetched.tasks, fetched.requests, kept.batches, kept.size
 from fetched, kept;
+
+-- name: task_usage
+-- The usage of completed tasks by kind, window and market (what follows the dot in a symbol).
+with stored as (  -- the compression of each raw object
+    select o.id, o.bytes::double precision / greatest(sum(l.bytes), 1) as share
+    from raw_objects o join landings l on l.raw_id = o.id group by o.id
+), kept as (
+    select l.task_id, sum(l.bytes) as size, sum(l.bytes * s.share) as stored
+    from landings l join stored s on s.id = l.raw_id group by l.task_id
+)
+select t.source, t.dataset, t.timeframe, min(t.symbol) as symbol, t.window_start, t.window_end, count(*) as tasks,
+    sum(t.requests)::bigint as requests,
+    sum(t.rows_new + t.rows_changed + t.rows_same + t.rows_rejected)::bigint as rows,
+    sum(k.size)::bigint as size, sum(k.stored)::double precision as stored
+from tasks t join kept k on k.task_id = t.id
+where t.state = 'done' and t.updated_at > clock_timestamp() - make_interval(days => %(days)s)
+group by t.source, t.dataset, t.timeframe, t.window_start, t.window_end, substring(t.symbol from '\.[A-Z]+$')
+order by max(t.id) desc limit 5000;

@@ -80,6 +80,14 @@ class Tasks(Protocol):
         """
         ...
 
+    def plan_held(self, run: NewRun, wanted: Sequence[NewTask], owner: str, lease: float) -> tuple[FetchTask, ...]:
+        """Record a run with its tasks, and lease them to `owner` for `lease` seconds; no message of them is sent.
+
+        For work that only this process can do. A task that is unfinished already is leased, too, if no lease of it is
+        in force and it has not landed. Several tasks may be of one series. After the lease, the tasks are lost ones.
+        """
+        ...
+
     def retry(self, run: NewRun, ids: Collection[int] | None) -> Plan:
         """Plan failed tasks once more, in a run of their own: `ids`, or all that were not retried."""
         ...

@@ -34,6 +34,15 @@ class PostgresTasks(Tasks):
             return _joined(connection, new, rows) if rows else _plan_of(connection, new)
 
     @override
+    def plan_held(self, new: NewRun, wanted: Sequence[NewTask], owner: str, lease: float) -> tuple[FetchTask, ...]:
+        with self._database.transaction() as connection:
+            rows = run(connection, "tasks.plan", {**_facts_of(new), **_new_tasks(wanted)})
+            plan = _joined(connection, new, rows) if rows else _plan_of(connection, new)
+            run(connection, "tasks.clear_outbox", {"ids": [row["id"] for row in rows if row["created"]]})
+            wanted_ids = {"ids": list(plan.task_ids), "owner": owner, "lease": lease}
+            return tuple(_task(row) for row in run(connection, "tasks.lease_planned", wanted_ids))
+
+    @override
     def retry(self, new: NewRun, ids: Collection[int] | None) -> Plan:
         with self._database.transaction() as connection:
             if not _add_run(connection, new):

@@ -30,6 +30,25 @@ with run as (
 )
 select id, run_id, created from planned;
 
+-- name: lease_planned
+-- Lease tasks that were just planned to their planner, without regard to others of their series.
+with claimed as (
+    update tasks set
+        state = 'leased', lease_owner = %(owner)s, updated_at = clock_timestamp(),
+        fence = fence + (lease_owner is distinct from %(owner)s)::integer,
+        lapses = lapses + (state = 'leased' and lease_owner <> %(owner)s)::integer,
+        lease_until = clock_timestamp() + make_interval(secs => %(lease)s)
+    where id = any(%(ids)s::bigint[])
+      and (state = 'pending'
+           or (state = 'leased' and (lapsed(lease_until, make_interval(secs => %(lease)s)) or lease_owner = %(owner)s)))
+    returning *
+)
+select c.id, c.run_id, c.kind, c.source, c.dataset, c.timeframe, c.symbol, c.window_start, c.window_end,
+       c.attempts, c.fence, c.fallback, s.watermark is not null as has_history
+from claimed c
+left join series s using (source, dataset, timeframe, symbol)
+order by c.id;
+
 -- name: drop_run
 delete from runs where id = %(id)s;
 

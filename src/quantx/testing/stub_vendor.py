@@ -14,8 +14,7 @@ from pydantic import SecretStr
 from quantx.core.model import Clock, Payload
 from quantx.providers.http import HttpSession
 from quantx.providers.protocol import Provider
-
-from .serving import StubHandler, serving
+from quantx.testing.serving import StubHandler, serving
 
 NOW = datetime(2026, 1, 16, 12, 0, tzinfo=UTC)
 DATE = "Fri, 16 Jan 2026 11:59:30 GMT"
@@ -67,7 +66,7 @@ class StubVendor:
 def stub_vendor(answer: Callable[[Question], Answer] | bytes) -> Iterator[StubVendor]:
     """Serve for the length of a `with` block."""
     always = Answer(answer) if isinstance(answer, bytes) else None
-    vendor = StubVendor((lambda _: always) if always is not None else answer)  # type: ignore[arg-type,return-value]
+    vendor = StubVendor((lambda _: always) if always is not None else answer)  # type: ignore[arg-type]
 
     class Handler(StubHandler):
         def do_GET(self) -> None:  # noqa: N802 — the name is http.server's

@@ -17,7 +17,7 @@ from quantx.core.fact_datasets import DATASETS
 from quantx.core.model import Payload, Window
 from quantx.core.prices import PRICES
 from quantx.core.reply_places import SoughtRow, find_row
-from quantx.core.symbols import US, VENUES_BY_SUFFIX, parse_symbol, venue_of
+from quantx.core.symbols import MARKETS, parse_symbol, venue_of
 from quantx.errors import MalformedPayload, ProviderError
 from quantx.providers.page_frames import read_pages
 from quantx.providers.protocol import VENDOR_ACTIONS, VENDOR_BARS, PriceBasis, Provider, Request, VendorFrames
@@ -77,7 +77,7 @@ class ProviderContract:
         assert can.timeframes
         assert set(can.timeframes) <= {"1d", "1m"}
         assert can.markets
-        assert set(can.markets) <= {US.market, *(venue.market for venue in VENUES_BY_SUFFIX.values())}
+        assert set(can.markets) <= set(MARKETS)
         assert can.symbols_per_request >= 1
         assert all(1 <= can.symbols_at_once(timeframe) <= can.symbols_per_request for timeframe in can.timeframes)
         assert can.price_basis in get_args(PriceBasis)
@@ -155,8 +155,7 @@ class ProviderContract:
             bars = provider.normalize(reply).bars
             for row in bars.gather_every(max(1, len(bars) // 3)).to_dicts():
                 values = [row[name] for name in (*PRICES, "volume") if row[name] is not None]
-                future = row["symbol"] == "GC=F"  # it is on no exchange that this program knows
-                zone = ZoneInfo("America/New_York" if future else venue_of(row["symbol"]).timezone)
+                zone = ZoneInfo(venue_of(row["symbol"]).timezone)
                 place = find_row(reply.body, SoughtRow(row["symbol"], row["date"], row["time"], zone, values))
                 assert place is not None
                 assert place.agreeing >= len(values)

@@ -1,0 +1,1 @@
+"""The invented vendor Acme as a source of QuantX Data Builder."""

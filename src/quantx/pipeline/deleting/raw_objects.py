@@ -1,0 +1,152 @@
+"""Raw objects without deleted replies: a new object stands for each, the state points to it, then the old one goes.
+
+Pages keep their rows: a deleted page is an empty one. So the replies that stay are read as before, and their rows in
+the tables keep the ULID of the object. A page about several symbols can't be cut: a vendor's reply is bytes. It goes as
+a whole, and the rows of the other symbols stay in the tables without a reply from which they could be derived again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+
+import polars as pl
+import structlog
+
+from quantx.core.model import StoredReply
+from quantx.core.tombstones import Tombstone
+from quantx.errors import DamagedObject, LakeError, MalformedPayload
+from quantx.lake.raw import (
+    RawPage,
+    parse_raw_path,
+    path_without,
+    read_footer,
+    read_pages,
+    write_batch,
+)
+from quantx.lake.store import LakeLocation
+from quantx.pipeline.curating.normalize import ReaderOf
+from quantx.state.deletions.port import Deletions
+from quantx.state.replies.port import Replies
+
+log = structlog.get_logger()
+
+DELETED = "deleted for good"  # in place of the request of a deleted page
+
+
+@dataclass(frozen=True, kw_only=True)
+class RawPlan:
+    """What is deleted of one raw object; `kept` empty: all of it."""
+
+    path: str
+    size: int
+    deleted: Sequence[StoredReply]  # replies
+    gone: frozenset[int]  # rows of pages; empty where all are gone
+    kept: Sequence[StoredReply]
+    shared: Sequence[StoredReply]  # of other symbols, on a page with deleted ones
+
+    @property
+    def is_whole(self) -> bool:
+        """Return whether no reply stays."""
+        return not self.kept
+
+
+@dataclass(frozen=True, kw_only=True)
+class RawZone:
+    """The raw objects of the lake, and what the state has recorded of them."""
+
+    location: LakeLocation
+    replies: Replies
+    deletions: Deletions
+    reader_of: ReaderOf
+
+    def plan(self, stone: Tombstone) -> Iterator[RawPlan]:
+        """Yield what is to be deleted, object by object."""
+        sizes = self.location.sizes(f"raw/source={stone.source}")
+        superseded = _superseded(sizes)
+        for path in sorted(sizes):
+            if not path.endswith(".parquet") or not stone.has_dataset(parse_raw_path(path)[1]):
+                continue
+            if path in superseded:
+                yield RawPlan(path=path, size=sizes[path], deleted=(), gone=frozenset(), kept=(), shared=())
+            elif (found := self._plan_one(stone, path, sizes[path])) is not None:
+                yield found
+
+    def _plan_one(self, stone: Tombstone, path: str, size: int) -> RawPlan | None:
+        everything = stone.symbols is None and stone.before is None
+        replies = self.replies.of_object(path) or self._listed(path)
+        if everything:
+            return RawPlan(path=path, size=size, deleted=replies, gone=frozenset(), kept=(), shared=())
+        deleted = [reply for reply in replies if self._is_deleted(stone, reply)]
+        if not deleted and replies:
+            return None
+        gone = {row for reply in deleted for row in range(reply.row, reply.row + reply.rows)}
+        others = [reply for reply in replies if reply not in deleted]
+        shared = [reply for reply in others if gone & set(range(reply.row, reply.row + reply.rows))]
+        kept = [reply for reply in others if reply not in shared]
+        if not replies:
+            return None  # it lists no reply: verification reports it
+        return RawPlan(path=path, size=size, deleted=deleted, gone=frozenset(gone), kept=kept, shared=shared)
+
+    def _listed(self, path: str) -> list[StoredReply]:
+        """Return the replies that a raw object lists itself: the state does not know it."""
+        try:
+            return read_footer(self.location, path) or []
+        except DamagedObject:
+            return []
+
+    def _is_deleted(self, stone: Tombstone, reply: StoredReply) -> bool:
+        """Return whether a reply has deleted days, by its window or by its rows: some vendors send more than that."""
+        if stone.deletes(reply.series, reply.window):
+            return True
+        spans = stone.spans_in(reply.series.source, reply.series.dataset, reply.series.symbol)
+        if not spans or all(span.whole for span in spans):
+            return bool(spans)
+        return any(
+            (span.first or date.min) <= day <= (span.last or date.max) for day in self._days(reply) for span in spans
+        )
+
+    def _days(self, reply: StoredReply) -> Iterable[date]:
+        try:
+            pages = [p.payload for p in read_pages(self.location, reply.path, range(reply.row, reply.row + reply.rows))]
+            frames = [self.reader_of(reply.series.source).normalize(page) for page in pages]
+        except (DamagedObject, MalformedPayload):
+            return [date.min]  # what can't be read may have any day
+        columns = [(frame.bars, "date") for frame in frames] + [(frame.actions, "ex_date") for frame in frames]
+        own = (rows.filter(pl.col("symbol") == reply.series.symbol)[c] for rows, c in columns if c in rows.columns)
+        return {day for days in own for day in days.unique().to_list() if day is not None}
+
+    def write_stand_in(self, stone: Tombstone, plan: RawPlan) -> None:
+        """Write the object without the deleted replies, and record in the state that it stands for the old one."""
+        if plan.is_whole:
+            self.deletions.replace_object(plan.path, None, 0, [])
+            return
+        path = path_without(plan.path, stone.id)
+        pages = [_page(number, page, plan) for number, page in enumerate(read_pages(self.location, plan.path))]
+        size = write_batch(self.location, path, pages, [replace(reply, path=path) for reply in plan.kept])
+        self.deletions.replace_object(plan.path, path, size, [reply.task_id for reply in plan.kept])
+        log.info("raw.replaced", path=plan.path, by=path, kept=len(plan.kept), deleted=len(plan.deleted))
+
+    def remove(self, path: str) -> str | None:
+        """Remove an object; return why it can't be removed now, None where it is gone."""
+        try:
+            self.location.delete([path])
+            return None
+        except LakeError as error:
+            log.warning("raw.not_removed", path=path, error=str(error))
+            return str(error)
+
+
+def _page(number: int, page: RawPage, plan: RawPlan) -> RawPage:
+    if number not in plan.gone:
+        return page
+    return replace(page, payload=replace(page.payload, symbol="", request=DELETED, body=b""))
+
+
+def _superseded(sizes: Mapping[str, int]) -> set[str]:
+    """Return the objects for which another one stands already."""
+    newest = dict[str, str]()
+    for path in sorted(sizes, key=lambda each: each.removesuffix(".parquet")):
+        newest[path.removesuffix(".parquet").partition(".")[0]] = path
+    return sizes.keys() - set(newest.values())

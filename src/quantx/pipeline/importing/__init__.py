@@ -1,0 +1,1 @@
+"""Import files that people have: find them, understand them, store them as replies, and curate them."""

@@ -1,0 +1,1 @@
+"""Deletion of a vendor's data from the state."""
