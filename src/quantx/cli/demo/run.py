@@ -19,6 +19,7 @@ from quantx.cli.after_work import inspect
 from quantx.cli.demo.filings import show_filings
 from quantx.cli.demo.page import Chapter, DemoResults, write_page
 from quantx.cli.demo.proofs import show_proofs
+from quantx.cli.demo.rates import show_rates
 from quantx.cli.demo.script import Story, story_of
 from quantx.cli.demo.study import show_study
 from quantx.cli.logs import configure_logging
@@ -72,6 +73,8 @@ def demo(
             yfinance_base_url=url,
             yfinance_quota="unlimited",
             sec_base_url=url,
+            treasury_base_url=url,
+            ecb_base_url=url,
             contact="demo@example.org",
             max_attempts=2,
             log_level="ERROR",  # the story reports the failures
@@ -84,6 +87,7 @@ def demo(
                 out.print("These files hold no splits: their (adjusted) prices are used as the traded ones.")
             chapters = _tell(platform, market, story, url)
             show_filings(platform, market)
+            show_rates(platform)
             inspect(platform)
             findings = _find(platform, market, story, chapters)
             findings = replace(findings, study=show_study(platform, market, folder))
