@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from quantx.core.symbol_history import Naming, SymbolHistory
-from quantx.errors import ConfigError
+from quantx.errors import ConfigError, RefusedList
 from quantx.universes.map_files import parse_csv, parse_map_file, read_history
 from quantx.universes.protocol import Document
 
