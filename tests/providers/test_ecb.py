@@ -10,8 +10,7 @@ from quantx.core.model import Payload, Window
 from quantx.errors import MalformedPayload
 from quantx.providers.ecb import Ecb
 from quantx.providers.protocol import Request
-
-from .vendor_stub import Answer, NoClock, StoppedClock, stub_vendor
+from quantx.testing.stub_vendor import Answer, NoClock, StoppedClock, stub_vendor
 
 HEAD = (
     b'<?xml version="1.0" encoding="UTF-8"?><gesmes:Envelope xmlns:gesmes="http://www.gesmes.org/xml/2002-08-01"'

@@ -101,7 +101,7 @@ def test_a_package_with_a_mistake_is_named_and_costs_no_other(tmp_path: Path) ->
     for source, why in said.items():
         assert broken[source].startswith(f"the package quantx-{source} is left out: ")
         assert why in broken[source]
-    assert usable == ["good", "yahoo"]  # the others need keys, or have mistakes
+    assert usable == ["ecb", "good", "treasury", "yahoo"]  # the others need keys, or have mistakes
     assert mistakes["good"] is None
     assert "pkg_lacking_adapter:Adapter has no method drift" in mistakes["lacking"]
     assert "declares the source 'another', and its entry point is named 'other'" in mistakes["other"]

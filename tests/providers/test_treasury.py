@@ -10,8 +10,7 @@ from quantx.core.model import Payload, Window
 from quantx.errors import MalformedPayload, UnknownSymbol
 from quantx.providers.protocol import Request
 from quantx.providers.treasury import PATH, Treasury
-
-from .vendor_stub import Answer, NoClock, StoppedClock, stub_vendor
+from quantx.testing.stub_vendor import Answer, NoClock, StoppedClock, stub_vendor
 
 # Rows of the published documents of 2020 and 2024 (home.treasury.gov, daily par yield curve rates).
 YEAR_2020 = b"""Date,"1 Mo","2 Mo","3 Mo","6 Mo","1 Yr","2 Yr","3 Yr","5 Yr","7 Yr","10 Yr","20 Yr","30 Yr"

@@ -142,6 +142,7 @@ OTHER_SETTINGS = (
         "daily",
         "deadline",
         "fallback",
+        "rates",
     ),
     *("fundamentals", "held", "imports", "inspect", "lake", "lease", "log", "lookback", "max", "queue", "raw", "round"),
     *("s3", "settings", "sources", "sql", "state", "universe", "use", "verify", "features", "research"),
