@@ -18,6 +18,9 @@ from quantx.cli.app import app
 from quantx.core.asset_classes import ASSET_CLASS_NAMES
 from quantx.core.cost import StageUsage
 from quantx.core.dictionary import fields_of
+from quantx.core.features.feature import CarriedMemory, Feature, Memory
+from quantx.core.features.sets import SETS
+from quantx.core.features.tables import FEATURE_TABLES, ZONE, feature_of
 from quantx.core.fundamentals.reasons import REASONS
 from quantx.core.fundamentals.revisions import CLASSES
 from quantx.core.quality import POLICY_VERSION, RULES
@@ -77,7 +80,8 @@ def tables() -> str:
     """Return the data dictionary."""
     parts = [
         NOTE,
-        "# Tables\n\nDelta tables under `<lake>/curated`, and `<lake>/quarantine`. Files are Parquet, zstd.\n\n"
+        "# Tables\n\nDelta tables under `<lake>/curated`, `<lake>/features` and `<lake>/quarantine`."
+        " Files are Parquet, zstd.\n\n"
         "*From* is the provenance of a column: the vendor's reply (`vendor`; converted to as-traded where the vendor"
         " sends adjusted prices), the request (`request`), the source of a universe or of the symbol history (`list`),"
         " `universes.yaml` (`settings`), a manual decision (`person`), or this program (`quantx`). Dates are days of"
@@ -91,7 +95,11 @@ def tables() -> str:
             f"| `{f.name}` | {_type(f.dtype)} | {f.unit} | {f.zone} | {'may be' if f.nullable else 'never'}"
             f" | {f.origin} | {f.meaning} |\n"
             for f in fields_of(table)
+            if feature_of(table, f.name) is None
         ]
+        if table.zone == ZONE:
+            name = table.name.removesuffix("_revisions").rpartition("_")[0]
+            parts.append(f"\nBesides, a column per feature (`quantx features list --set {name}`), Float64 or null.\n")
     return "".join(parts)
 
 
@@ -246,7 +254,10 @@ def sql() -> str:
         "## Views\n\n| view | rows | columns |\n|---|---|---|\n",
     ]
     columns = columns_of()
-    parts += [f"| `{view.call}` | {view.meaning} | {', '.join(columns[view.name])} |\n" for view in VIEWS.values()]
+    for view in VIEWS.values():
+        of_features = view.name.removesuffix("_asof") in {table.name for table in FEATURE_TABLES}
+        shown = f"those of `{view.reads[0]}`" if of_features else ", ".join(columns[view.name])
+        parts.append(f"| `{view.call}` | {view.meaning} | {shown} |\n")
     parts.append(
         "\n`moment` is a date (its end) or an instant as in '2024-01-31T15:30:00Z', UTC; `day` is a date.\n\n"
         "## Tables\n\n[Their columns](tables.md): " + ", ".join(f"`{table}`" for table in TABLES) + ".\n"
@@ -306,6 +317,36 @@ _STATEMENTS = {
 }
 
 
+def features() -> str:
+    """Return the reference of the feature sets."""
+    parts = [NOTE, (FOLDER / "features.intro.txt").read_text("utf-8")]
+    for each in SETS.values():
+        about = " ".join(
+            (import_module(f"quantx.core.features.{each.name}").__doc__ or "").partition("\n\n")[2].split()
+        )
+        parts.append(
+            f"\n## {each.name}\n\n{each.title}: {len(each.features)} features.{f' {about}' if about else ''}\n\n"
+        )
+        parts.append("| feature | formula | source | inputs | basis | unit | rows needed | version |\n")
+        parts.append("|---|---|---|---|---|---|---|---|\n")
+        parts += [_feature(feature) for feature in each.features]
+    return "".join(parts)
+
+
+def _feature(feature: Feature) -> str:
+    formula = feature.formula.replace("|", "\\|")
+    inputs = ", ".join(f"`{name}`" for name in feature.inputs)
+    rows = f"{feature.horizon} ahead" if feature.horizon else _memory(feature.memory)
+    cells = (f"`{feature.name}`", formula, feature.source, inputs, feature.basis, feature.unit, rows, feature.version)
+    return f"| {' | '.join(map(str, cells))} |\n"
+
+
+def _memory(memory: Memory) -> str:
+    if isinstance(memory, CarriedMemory):
+        return "stored value" if memory.count == 1 else f"stored value, {memory.count}"
+    return f"{memory.count}, {memory.moves} with moves" if memory.moves else str(memory.count)
+
+
 def usage() -> str:
     """Return the requests and statements of a daily run by stage."""
     measured, runs = measured_runs()
@@ -351,6 +392,7 @@ def _usage_row(name: str, cells: list[str]) -> str:
 
 PAGES = {
     "reference/concepts.md": concepts,
+    "reference/features.md": features,
     "reference/sql.md": sql,
     "reference/exports.md": exports,
     "reference/commands.md": commands,

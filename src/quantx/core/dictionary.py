@@ -129,6 +129,7 @@ COLUMNS: Mapping[str, Column] = {
     "fp": Column("vendor"),
     "filed": Column("vendor"),
     "public_at": Column("quantx"),
+    "label_end": Column("quantx"),
     "public_how": Column("quantx"),
     "revision": Column("quantx"),
     "concept": Column("quantx"),
