@@ -120,7 +120,14 @@ def _tombstone(
         requested=tuple(requested or ()),
         dataset=dataset,
         before=before,
+        facts=dataset != PRICES and source in VENDORS and _reports_facts(VENDORS[source].capabilities.datasets),
     )
+
+
+def _reports_facts(datasets: Sequence[str]) -> bool:
+    from quantx.core.fact_datasets import DATASETS
+
+    return not DATASETS.keys().isdisjoint(datasets)
 
 
 def _show(platform: Platform, stone: Tombstone, *, json: bool) -> int:

@@ -91,4 +91,10 @@ def test_rows_that_quote_the_vendor_are_deleted_and_others_stay() -> None:
     assert where is not None
     assert findings.select(where).to_series().to_list() == [True, False, True]
     assert deleted_rows(BARS_1D, stone(dataset="fundamentals")) is None
+    made = TABLES["fundamental_1d"]
+    computed = rows(made.name, {"symbol": "AAA", "source": "alpaca"}, {"symbol": "BBB", "source": "alpaca"})
+    for facts, gone in ((True, [True, False]), (False, [False, False])):
+        where = deleted_rows(made, stone(SymbolDays("AAA"), facts=facts))
+        assert where is not None
+        assert computed.select(where).to_series().to_list() == gone
     assert deleted_rows(SYMBOL_HISTORY, one) is None
