@@ -367,6 +367,7 @@ module containers 'modules/containers.bicep' = {
 // program encrypts and checks the server's certificate, before it sends a token.
 var settings = concat(extraSettings, rawApart ? [
   { name: 'QUANTX_RAW_URL', value: 'az://${raw.outputs.containerName}' }
+  { name: 'QUANTX_RAW_RETENTION_DAYS', value: string(rawRetentionDays) }
 ] : [], [
   { name: 'AZURE_STORAGE_ACCOUNT', value: accountName }
   { name: 'QUANTX_LAKE_URL', value: 'az://${lake.outputs.containerName}' }

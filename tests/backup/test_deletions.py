@@ -33,7 +33,8 @@ def test_a_deletion_is_named_with_its_backups_and_applied_by_the_restore_of_an_o
         requested=("AAA",),
     )
     assert deleter_of(desk.platform).delete(stone).complete
-    (note,) = leave_tombstone(desk.platform.location, stone, settings)
+    leave_tombstone(desk.platform.location, stone, settings)
+    (note,) = backups_with(desk.platform.location, stone, settings)
     assert (note.url, note.backups, note.problem) == (own_site.store.url, (older,), None)
     assert note.objects > 0
 

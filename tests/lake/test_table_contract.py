@@ -254,6 +254,18 @@ class TestACuratedTable:
         assert (closes(table), table.committed_round()) == (before, 3)
         assert table.commit(ctx(4), bars("D", [0]))
 
+    def test_erased_rows_are_in_no_version_and_others_stay(self, table: CuratedTable, open_table: Open) -> None:
+        table.commit(ctx(1), bars("AB", range(3)))
+        table.commit(ctx(2), BARS_1D.empty(), bars("A", [1], close=50.0))
+        kept = table.read(pl.col("symbol") == "B").sort("date")
+        where = (pl.col("symbol") == "A").fill_null(False)
+        assert table.erase(CommitContext(), where, "yahoo").rows == 3
+        assert table.read().sort("date").equals(kept)
+        assert table.erase(CommitContext(), where, "yahoo").rows == 0
+        assert open_table(BARS_1D).read().height == 3
+        assert table.committed_round() == 2
+        assert table.commit(ctx(3), bars("C", [0]))
+
     def test_the_facts_tell_version_and_rows(self, table: CuratedTable) -> None:
         table.commit(ctx(1), bars("AB", range(3)))
         facts = table.facts()

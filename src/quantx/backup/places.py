@@ -67,14 +67,13 @@ def backups_with(location: LakeLocation, stone: Tombstone, settings: Settings) -
     return notes
 
 
-def leave_tombstone(location: LakeLocation, stone: Tombstone, settings: Settings) -> list[BackupNote]:
-    """Copy a tombstone beside the backups in all known places; return what these still have of the deleted data."""
+def leave_tombstone(location: LakeLocation, stone: Tombstone, settings: Settings) -> None:
+    """Copy a tombstone beside the backups in all known places that can be opened."""
     from quantx.backup.store import open_backups
 
     for url in known_places(location):
-        with contextlib.suppress(QuantxError):  # it is named below, with the reason
+        with contextlib.suppress(QuantxError):  # `backups_with` has the reason
             keep_tombstone(open_backups(url, settings, create=False), stone)
-    return backups_with(location, stone, settings)
 
 
 def _objects_of(stone: Tombstone, paths: Collection[str]) -> int:

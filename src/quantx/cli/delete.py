@@ -120,7 +120,14 @@ def _tombstone(
         requested=tuple(requested or ()),
         dataset=dataset,
         before=before,
+        facts=dataset != PRICES and source in VENDORS and _reports_facts(VENDORS[source].capabilities.datasets),
     )
+
+
+def _reports_facts(datasets: Sequence[str]) -> bool:
+    from quantx.core.fact_datasets import DATASETS
+
+    return not DATASETS.keys().isdisjoint(datasets)
 
 
 def _show(platform: Platform, stone: Tombstone, *, json: bool) -> int:
@@ -192,17 +199,17 @@ def _print_out_of_reach(backups: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _delete(platform: Platform, stone: Tombstone, *, json: bool) -> int:
-    from quantx.backup.places import backups_with, leave_tombstone
+    from quantx.backup.places import backups_with
 
     with _deleter(platform, quiet=json) as deleter:
         done = deleter.delete(stone).as_json()
     _clear_cache(platform)
-    backups = [asdict(each) for each in leave_tombstone(platform.location, stone, platform.settings)]
+    backups = [asdict(each) for each in backups_with(platform.location, stone, platform.settings)]
     if json:
         print_json(done | {"backups": backups})
         return 0 if done["complete"] else 1
     _print_done(done)
-    _print_out_of_reach(backups or [asdict(x) for x in backups_with(platform.location, stone, platform.settings)])
+    _print_out_of_reach(backups)
     return 0 if done["complete"] else 1
 
 
@@ -223,7 +230,11 @@ def _resume(platform: Platform, *, json: bool) -> int:
 
 @contextmanager
 def _deleter(platform: Platform, *, quiet: bool) -> Iterator[Any]:
+    from quantx.backup.places import leave_tombstone
     from quantx.pipeline.wiring import deleter_of
+
+    def leave(stone: Tombstone) -> None:
+        leave_tombstone(platform.location, stone, platform.settings)
 
     with work_progress(quiet=quiet) as display:
         bar = display.add_task("deleting", total=None, note="")
@@ -232,7 +243,7 @@ def _deleter(platform: Platform, *, quiet: bool) -> Iterator[Any]:
             display.update(bar, description=step, completed=done, total=total)
 
         try:
-            yield deleter_of(platform, on_step=show)
+            yield deleter_of(platform, on_step=show, on_written=leave)
         except Busy as error:
             raise ConfigError(str(error)) from error
 

@@ -32,6 +32,7 @@ from quantx.core.tombstones import PRICES, Tombstone
 _PRICE_TABLES = {t.name for t in (BARS_1D, BARS_1D_ADJUSTED, BARS_1M, ACTIONS, ADJUSTMENT_PROOFS)}
 _COMPARISONS = {t.name for t in (AGREEMENTS, VERDICTS, ACTION_VERDICTS)}
 _BY_DATASET = {t.name for t in (QUARANTINE, DECISIONS, FINDINGS)}  # they have a column `dataset`
+_MADE_OF_FACTS = ("fundamental_", "cross_section_")  # stored features
 _OF_FUNDAMENTALS = {"fundamentals_facts", "fundamentals", "filings", "filers"}
 
 
@@ -43,7 +44,7 @@ def deleted_rows(table: Table, stone: Tombstone) -> pl.Expr | None:
     name = table.name.removesuffix("_revisions")
     if not _has_dataset(table, name, stone.dataset):
         return None
-    vendor = _vendor(table, name, stone.source)
+    vendor = _vendor(table, name, stone)
     if vendor is None:
         return None
     where = vendor & _subject(table, stone)
@@ -78,18 +79,23 @@ def _datasets(dataset: str) -> set[str]:
 def _has_dataset(table: Table, name: str, dataset: str | None) -> bool:
     if dataset is None or name in _BY_DATASET:
         return True
+    if table.zone == "features" and name.startswith(_MADE_OF_FACTS):
+        return True
     if dataset == PRICES:
         return name in _PRICE_TABLES | _COMPARISONS or table.zone == "features"
     return name in _datasets(dataset)
 
 
-def _vendor(table: Table, name: str, source: str) -> pl.Expr | None:
+def _vendor(table: Table, name: str, stone: Tombstone) -> pl.Expr | None:
     """Return the filter of the rows that are of a vendor, or quote its values."""
+    source = stone.source
     if name == AGREEMENTS.name:
         return (pl.col("source_a") == source) | (pl.col("source_b") == source)
     if "source" not in table.schema:
         return None
     own = (pl.col("source") == source).fill_null(False)
+    if stone.facts and name.startswith(_MADE_OF_FACTS):
+        return pl.lit(True)
     if name in _COMPARISONS:
         return own | pl.col("against").fill_null("").str.contains(mentions(source))
     if name == FINDINGS.name:

@@ -48,6 +48,7 @@ class Tombstone:
     requested: tuple[str, ...] = ()  # the symbols as they were requested
     dataset: str | None = None  # bars (with their events), or a dataset of facts; None: every dataset
     before: date | None = None  # only earlier days; None: all days
+    facts: bool = False  # the vendor reports facts, from which features of other vendors' bars are made, too
     lifted: bool = False
     done: bool = False  # nothing is left to remove
 
@@ -102,6 +103,7 @@ class Tombstone:
             "requested": list(self.requested),
             "dataset": self.dataset,
             "before": _text(self.before),
+            "facts": self.facts,
             "reason": self.reason,
             "by": self.by,
             "at": self.at.isoformat(),
@@ -119,6 +121,7 @@ class Tombstone:
             requested=tuple(facts["requested"]),
             dataset=facts["dataset"],
             before=_day(facts["before"]),
+            facts=bool(facts.get("facts")),
             reason=facts["reason"],
             by=facts["by"],
             at=datetime.fromisoformat(facts["at"]),

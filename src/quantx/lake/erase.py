@@ -84,8 +84,8 @@ class Remains:
 
     def _without_rows(self, file: dict[str, Any]) -> list[dict[str, Any]]:
         """Return a snapshot's file, or the files that replace it where it has erased rows."""
-        if not self.may_have(file["path"]):
-            return [file]
+        if not self.may_have(file["path"]) or not self._location.has(f"{self._path}/{file['path']}"):
+            return [file]  # a restored lake has no files that only snapshots had
         stored = self._files.read({"path": file["path"], **{f"partition.{c}": v for c, v in file["partition"].items()}})
         rest = stored.filter(~self._where)
         if rest.height == stored.height:

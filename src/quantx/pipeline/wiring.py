@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from functools import cache, partial
 
 from quantx.core.tables import TABLES
+from quantx.core.tombstones import Tombstone
 from quantx.pipeline.curating.curator import Curator
 from quantx.pipeline.curating.normalize import Normalize, normalize_round
 from quantx.pipeline.deleting.delete import Deleter, OnStep
@@ -84,9 +85,14 @@ def verifier_of(platform: Platform) -> Verifier:
     return Verifier(platform.location, TABLES, platform.state.replies)
 
 
-def deleter_of(platform: Platform, *, on_step: OnStep = lambda step, done, of: None) -> Deleter:
+def deleter_of(
+    platform: Platform,
+    *,
+    on_step: OnStep = lambda step, done, of: None,
+    on_written: Callable[[Tombstone], object] = lambda stone: None,
+) -> Deleter:
     """Return what deletes data for good."""
-    return Deleter(platform=platform, curator=curator_of(platform), on_step=on_step)
+    return Deleter(platform=platform, curator=curator_of(platform), on_step=on_step, on_written=on_written)
 
 
 def repairing(platform: Platform, found: Verified) -> AbstractContextManager[RoleHolder | None]:

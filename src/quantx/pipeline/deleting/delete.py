@@ -91,6 +91,7 @@ class Deleter:
     platform: Platform
     curator: Curator
     on_step: OnStep = lambda step, done, of: None
+    on_written: Callable[[Tombstone], object] = lambda stone: None  # with each tombstone, before anything is deleted
 
     @property
     def raw(self) -> RawZone:
@@ -137,6 +138,7 @@ class Deleter:
             yield holders
 
     def _carry_out(self, stone: Tombstone, holders: Mapping[Role, RoleHolder]) -> Deletion:
+        self.on_written(stone)
         done = Deletion(stone.id)
         stopped = self.platform.state.deletions.stop_tasks(stone)
         done.tasks = stopped.tasks

@@ -16,11 +16,13 @@ from ulid import ULID
 
 from quantx.core.model import Series, Window
 from quantx.errors import ConfigError
+from quantx.lake.tombstones import deleted_of
 from quantx.pipeline.fetching.landing import Progress
 from quantx.pipeline.fetching.worker import Worker
 from quantx.pipeline.importing.batches import batches_of, splits_from
 from quantx.pipeline.importing.known import known_pages
 from quantx.pipeline.importing.scan import RefusedFile, Scan, Scanner
+from quantx.pipeline.planning.deleted import refuse_deleted
 from quantx.pipeline.runtime.import_sources import check_basis, record_basis, recorded_basis
 from quantx.pipeline.runtime.platform import Platform
 from quantx.providers.importing.form import BASES
@@ -131,6 +133,7 @@ def carry_out_import(
     done = Imported()
     if found.basis is None or not found.new:
         return done
+    refuse_deleted(deleted_of(platform.location), [_series(found.source, batch) for batch in found.new])
     record_basis(platform.location, found.source, found.basis)
     by_task: dict[tuple[str, str, Window], Batch] = {
         (batch.parts[0].form.timeframe, batch.parts[0].symbol, batch.window): batch for batch in found.new
@@ -153,6 +156,11 @@ def carry_out_import(
         _import_portion(reading, worker, found.source, portion, request, done)
         total = _sum(total, worker.progress)
     return done
+
+
+def _series(source: str, batch: Batch) -> tuple[Series, Window]:
+    part = batch.parts[0]
+    return Series(source, DATASET, part.form.timeframe, part.symbol), batch.window
 
 
 def _import_portion(

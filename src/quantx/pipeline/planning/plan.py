@@ -16,6 +16,7 @@ from quantx.core.coverage import daily_window, missing_hull, months_of
 from quantx.core.gap_schedule import HEAL
 from quantx.core.model import SETTLED_AFTER, RunKind, Series, Window
 from quantx.core.symbols import venue_of
+from quantx.core.tombstones import Deleted
 from quantx.errors import QueueError
 from quantx.lake.tombstones import deleted_of
 from quantx.pipeline.planning.current_symbols import current_symbols
@@ -67,7 +68,8 @@ def plan_backfill(
     """
     symbols = resolve_symbols(context, scope, since=window.start)
     orders = vendor_orders(context.settings, context.providers, symbols, timeframe, source)
-    orders, refused = orders_left(deleted_of(context.location), orders)
+    deleted = deleted_of(context.location)
+    orders, refused = orders_left(deleted, orders)
     refuse_all_deleted(refused, symbols)
     progress, now = progress_by_vendor(context.state.series, orders, timeframe), context.clock.now()
     tasks: list[NewTask] = []
@@ -84,7 +86,7 @@ def plan_backfill(
     if not again:
         tasks = _unanswered(context.state.series, tasks, now)
     request = {**scope.describe(), "start": str(window.start), "end": str(window.end), "again": again}
-    plan = _add_run(context, "backfill", symbols, _by_month(tasks), request, source)
+    plan = _add_run(context, "backfill", symbols, _by_month(tasks), request, source, deleted)
     return replace(plan, unserved=tuple(unserved_deleted(refused)))
 
 
@@ -97,8 +99,9 @@ def plan_daily(
     """
     symbols = resolve_symbols(context, scope)
     symbols = current_symbols(context.state.instruments, symbols, context.clock.now().date())
+    deleted = deleted_of(context.location)
     orders, refused = orders_left(
-        deleted_of(context.location), vendor_orders(context.settings, context.providers, symbols, timeframe, source)
+        deleted, vendor_orders(context.settings, context.providers, symbols, timeframe, source)
     )
     refuse_all_deleted(refused, scope.symbols and symbols)
     progress, now = progress_by_vendor(context.state.series, orders, timeframe), context.clock.now()
@@ -121,7 +124,7 @@ def plan_daily(
     request: dict[str, object] = {**scope.describe(), "lookback": lookback}
     if unserved:
         request["unserved"] = {each.symbol: each.why for each in unserved[:_SHOWN_UNSERVED]}
-    plan = _add_run(context, "daily", symbols, _by_month(tasks), request, source)
+    plan = _add_run(context, "daily", symbols, _by_month(tasks), request, source, deleted)
     return replace(plan, unserved=tuple(unserved))
 
 
@@ -253,9 +256,10 @@ def _add_run(
     tasks: Sequence[NewTask],
     request: dict[str, object],
     source: str | None = None,
+    deleted: Deleted | None = None,
 ) -> Plan:
     """Record the run, its tasks and their outbox rows in one transaction, then send; deleted data is not requested."""
-    tasks = tasks_left(deleted_of(context.location), tasks) if tasks else tasks
+    tasks = tasks_left(deleted_of(context.location) if deleted is None else deleted, tasks) if tasks else tasks
     planned = {task.series.symbol for task in tasks}
     sources = source or ",".join(sorted({task.series.source for task in tasks})) or "any"
     run = NewRun(str(ULID()), kind, sources, request, skipped=len(symbols) - len(planned))
