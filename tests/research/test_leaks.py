@@ -22,9 +22,9 @@ from quantx.lake.table import open_tables
 from quantx.pipeline.curating.restate import read_stored, restate
 from quantx.reader import Lake
 from quantx.research.dataset import Dataset, build_dataset
-from quantx.research.feature_rows import study_features
 from quantx.research.leaks import LeakCheck, foresight, future_cut_off, label_ends, leak_checks, recompute_from
 from quantx.research.study import Study
+from quantx.research.study_features import study_features
 from quantx.research.train import train_study
 
 from .conftest import KNOWN, RENAMED_AT, SESSIONS
@@ -112,6 +112,15 @@ def test_a_column_with_the_future_in_it_is_found(
     assert {name for name, each in checks.items() if each.columns} == found
     assert checks["too good"].status == "leak"
     assert checks["too good"].columns == ("rsi_14",)
+
+
+def test_what_can_not_be_compared_is_not_passed(study_lake: Lake, study_of: StudyOf) -> None:
+    study = study_of(universe=None, symbols=["SA"])
+    dataset = build_dataset(study_lake, study)
+    planted = replace(dataset, table=dataset.table.with_columns(pl.col("label").alias("rsi_14")))
+    checks = by_name(leak_checks(study, planted, recompute_from(study_lake, study)))
+    assert {checks[name].status for name in ("shuffled label", "too good", "foresight")} == {"not checked"}
+    assert checks["future cut off"].status == "leak"
 
 
 def test_shuffled_labels_leave_nothing_to_learn(study_lake: Lake, study_of: StudyOf) -> None:

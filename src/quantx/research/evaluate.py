@@ -16,6 +16,7 @@ from quantx.research.metrics import (
     SeriesStatistics,
     drawdown,
     information_coefficients,
+    mean_predictions,
     overlap_lag,
     quantile_returns,
     rank_autocorrelation,
@@ -101,8 +102,7 @@ def evaluate_study(
 
     With several paths, the overall measures are those of the mean prediction over the paths, and `parts` has each path.
     """
-    every = predictions.group_by("date", "symbol").agg(pl.col("prediction").mean(), pl.col("label").first())
-    every = every.sort("date", "symbol")
+    every = mean_predictions(predictions)
     ended = ended_of(dataset)
     by = "fold" if paths_of(study.splits) == 1 else "path"
     parts = [

@@ -14,10 +14,17 @@ import polars as pl
 from quantx.errors import IncompleteData
 from quantx.reader.provenance import provenance
 from quantx.research.dataset import ended_of
-from quantx.research.feature_rows import computed_features, study_features
+from quantx.research.feature_rows import computed_features
 from quantx.research.labels import carried, forward_returns, price_matrix
-from quantx.research.metrics import SeriesStatistics, information_coefficients, overlap_lag, statistics
+from quantx.research.metrics import (
+    SeriesStatistics,
+    information_coefficients,
+    mean_predictions,
+    overlap_lag,
+    statistics,
+)
 from quantx.research.models import ALLOWED
+from quantx.research.study_features import study_features
 from quantx.research.train import cross_predictions
 
 if TYPE_CHECKING:
@@ -32,6 +39,7 @@ TOO_GOOD = 0.15  # mean rank IC of one feature; published factors of shares have
 FORESIGHT = 0.05  # mean rank IC above which a feature must not know the future better than the past
 SURE = 4.0  # absolute t, with overlap
 CUTS = 5  # dates at which features are computed again
+_TOO_FEW = "no date has three securities with a label and different values: nothing can be compared"
 _SAME = 1e-9  # relative difference
 
 
@@ -79,6 +87,8 @@ def shuffled_label(study: Study, dataset: Dataset, packages: Collection[str] = A
     predictions, _ = cross_predictions(study, dataset, shuffled, packages)
     found = statistics(information_coefficients(predictions)["rank_ic"])
     text = f"mean rank IC {_number(found.mean)} (t {_number(found.t, 1)}) after the labels of each date were shuffled"
+    if not found.dates:
+        return LeakCheck("shuffled label", "not checked", _TOO_FEW)
     if found.t is None:
         return LeakCheck("shuffled label", "passed", f"{text}: no prediction differs")
     if abs(found.t) > SURE:
@@ -91,8 +101,10 @@ def foresight(study: Study, dataset: Dataset, predictions: pl.DataFrame | None =
     past = _past_returns(study, dataset)
     lag = overlap_lag(study.label.horizon, study.every)
     good, seeing = [], []
+    measured = 0
     for name in dataset.features:
         ahead = _feature_ic(dataset.table, name, "label", lag)
+        measured += ahead.dates
         # Without a t there is no spread: the rank IC is the same on each date, as of the label itself.
         if ahead.mean is None or (ahead.t is not None and abs(ahead.t) < SURE):
             continue
@@ -101,9 +113,10 @@ def foresight(study: Study, dataset: Dataset, predictions: pl.DataFrame | None =
         behind = _feature_ic(past, name, "past", lag)
         if abs(ahead.mean) >= FORESIGHT and abs(ahead.mean) > abs(behind.mean or 0.0):
             seeing.append((name, ahead.mean))
+    if not measured:
+        return [LeakCheck(name, "not checked", _TOO_FEW) for name in ("too good", "foresight")]
     if predictions is not None:  # features may have the future only together
-        rows = predictions.group_by("date", "symbol").agg(pl.col("prediction").mean(), pl.col("label").first())
-        found = _feature_ic(rows, "prediction", "label", lag)
+        found = _feature_ic(mean_predictions(predictions), "prediction", "label", lag)
         if abs(found.mean or 0.0) >= TOO_GOOD and (found.t is None or abs(found.t) >= SURE):
             good.append(("the prediction", found.mean or 0.0))
     return [

@@ -60,6 +60,12 @@ def information_coefficients(rows: pl.DataFrame, prediction: str = "prediction",
     return found.select("date", pl.col("ic", "rank_ic").fill_nan(None), "count").sort("date")
 
 
+def mean_predictions(predictions: pl.DataFrame) -> pl.DataFrame:
+    """Return date, symbol, the mean prediction over the paths, and the label; sorted by date and symbol."""
+    by_row = predictions.group_by("date", "symbol", maintain_order=True)
+    return by_row.agg(pl.col("prediction").mean(), pl.col("label").first()).sort("date", "symbol")
+
+
 def _is_constant(name: str) -> pl.Expr:
     return pl.col(name).max() == pl.col(name).min()
 
@@ -122,10 +128,15 @@ def quantile_of(rows: pl.DataFrame, quantiles: int) -> pl.DataFrame:
 
 def quantile_returns(rows: pl.DataFrame, quantiles: int) -> pl.DataFrame:
     """Return quantile, mean label over dates (each date counts once), and the number of dates."""
-    by_date = quantile_of(rows.drop_nulls("label"), quantiles).group_by("date", "quantile").agg(pl.col("label").mean())
-    return (
-        by_date.group_by("quantile").agg(pl.col("label").mean().alias("mean"), pl.len().alias("dates")).sort("quantile")
-    )
+    graded = quantile_of(rows.drop_nulls("label"), quantiles)
+    by_date = graded.group_by("date", "quantile").agg(pl.col("label").mean()).sort("quantile", "date")
+    # By NumPy: the last digit of a sum of Polars depends on the number of threads.
+    found = [
+        (number, float(of_one["label"].to_numpy().mean()), of_one.height)
+        for (number,), of_one in by_date.group_by("quantile", maintain_order=True)
+    ]
+    schema = {"quantile": pl.Int32, "mean": pl.Float64, "dates": pl.UInt32}
+    return pl.DataFrame(found, schema=schema, orient="row")
 
 
 def drawdown(returns: Sequence[float]) -> float:

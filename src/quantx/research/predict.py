@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
@@ -18,7 +19,8 @@ from quantx.pipeline.curating.restate import StoredRows, read_stored, restate
 from quantx.pipeline.runtime.roles import RoleHolder, committing, take_role
 from quantx.reader.lake import Lake
 from quantx.research.dataset import prices_and_members
-from quantx.research.feature_rows import feature_rows, study_features
+from quantx.research.feature_rows import feature_rows
+from quantx.research.study_features import study_features
 from quantx.research.train import matrix_of
 
 if TYPE_CHECKING:
@@ -55,9 +57,14 @@ def predict_study(
             " predictions of others are known already, and no test of it"
         )
     end = last or platform.clock.now().date()
-    rows = predicted_rows(Lake(platform.location), study, model, start, end) if start <= end else PREDICTIONS.empty()
-    if rows.is_empty():
+    with warnings.catch_warnings(record=True) as caught:
+        rows = (
+            predicted_rows(Lake(platform.location), study, model, start, end) if start <= end else PREDICTIONS.empty()
+        )
+    if rows.is_empty():  # days without a session miss no bars
         return PredictionSummary(model.model_id, 0, None, None, changed=False)
+    for each in {str(each.message): each for each in caught}.values():
+        warnings.warn_explicit(each.message, each.category, each.filename, each.lineno)
     days: Any = rows["date"]
     return PredictionSummary(model.model_id, rows.height, days.min(), days.max(), changed=_commit(platform, rows))
 
