@@ -25,6 +25,7 @@ class FeatureRequest:
     moment: PointInTime
     members: Members | None  # only on the days of their membership
     universe: str | None
+    stored: bool = True  # False: no stored row answers it
 
 
 def joined(parts: Sequence[pl.DataFrame]) -> pl.DataFrame:

@@ -28,7 +28,7 @@ class StoredFeatures(FeatureChanges):
         They have another definition, begin after `as_of`, lack rows, or have the end of other labels.
         """
         feature_set, as_of = chosen.feature_set, request.moment.as_of
-        record = self._record_of(feature_set)
+        record = self._record_of(feature_set) if request.stored else None
         if record is None or record.definition != feature_set.hash or (as_of and as_of < record.since):
             return None
         if not self._is_whole(feature_set, record):

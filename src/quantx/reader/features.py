@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from functools import partial
 
@@ -44,6 +45,7 @@ class FeatureQueries(StoredFeatures, FeatureValues, CrossSections, MinuteFeature
         timeframe: str = "1d",
         members_only: bool = False,
         on: On | None = None,
+        stored: bool = True,
     ) -> pl.DataFrame:
         """Return features, a row per symbol and session, sorted: symbol, date, the features, public_at, known_from.
 
@@ -61,7 +63,8 @@ class FeatureQueries(StoredFeatures, FeatureValues, CrossSections, MinuteFeature
         a build has stored of minutes is read with SQL and `scan`, as the table minute_1m.
 
         Rows are those that `quantx features build` has stored, where they have the present definitions, and are
-        computed otherwise. Warns and raises as `bars` does; ConfigError for an unknown feature.
+        computed otherwise; with `stored=False` all rows are computed. Warns and raises as `bars` does; ConfigError for
+        an unknown feature.
         """
         chosen = chosen_features(names, timeframe)
         if adjust not in ADJUSTMENTS:
@@ -69,6 +72,7 @@ class FeatureQueries(StoredFeatures, FeatureValues, CrossSections, MinuteFeature
         if wrong := [c.feature_set.name for c in chosen if c.feature_set.timeframe != timeframe]:
             raise ConfigError(f"the features of {wrong[0]} are not of timeframe={timeframe!r}")
         request = self._feature_request(symbols, universe, start, end, PointInTime.parse(as_of, public_by), on)
+        request = replace(request, stored=stored)
         if timeframe == "1m":
             return self._features_of_minutes(chosen, request, members_only=members_only)
         rows = joined([self._features_of(each, request, members_only=members_only) for each in chosen])
