@@ -45,7 +45,7 @@ class ArrayResults:
         return columns, result if kernel.outputs else pl.col(next(iter(names.values())))
 
     def finite(self, name: str, kernel: Talib, output: str | None, divisor: Any | None) -> pl.Series:
-        """Return an output / divisor (an array) as a column, null where it is no finite number. Take it once, as the last.
+        """Return an output / divisor as a column, null where it is no finite number. It must be the last use.
 
         The column is the memory of the result: a second division would divide it again.
         """
