@@ -73,14 +73,14 @@ def _measured(folder: Path, count: int, years: int) -> dict[str, Any]:
 
 def build(settings: dict[str, Any], count: int, years: int) -> dict[str, Any]:
     """Commit the years one by one, without the last session, and record the coverage of the series."""
-    days = _days(years)[:-1]
+    days = sessions_of(years)[:-1]
     rows, levels = 0, np.full(count, np.log(50.0))
     with _opened(settings) as platform:
         for year in range(LAST.year - years + 1, LAST.year + 1):
-            bars, levels = _bars(count, [day for day in days if day.year == year], levels)
+            bars, levels = bars_of(count, [day for day in days if day.year == year], levels)
             rows += bars.height
             platform.tables[BARS_1D.name].commit(CommitContext(year), bars)
-        platform.tables[ACTIONS.name].commit(CommitContext(LAST.year), _dividends(count, days))
+        platform.tables[ACTIONS.name].commit(CommitContext(LAST.year), dividends_of(count, days))
         with psycopg.connect(settings["state_url"]) as connection:
             connection.execute(_SERIES, {"first": days[0], "last": days[-1], "symbols": symbols(count)})
     return {"rows": rows}
@@ -94,9 +94,9 @@ def day(settings: dict[str, Any], count: int) -> dict[str, Any]:
             table.scan().filter(pl.col("year") == LAST.year).sort("date").group_by("symbol").agg(pl.col("close").last())
         )
         levels = np.log(before.sort("symbol")["close"].to_numpy())
-        table.commit(CommitContext(LAST.year + 1), _bars(count, _days(1)[-1:], levels)[0])
+        table.commit(CommitContext(LAST.year + 1), bars_of(count, sessions_of(1)[-1:], levels)[0])
         with psycopg.connect(settings["state_url"]) as connection:
-            last = {"last": _days(1)[-1]}
+            last = {"last": sessions_of(1)[-1]}
             connection.execute(
                 "update quantx.series set covered = covered + datemultirange(daterange(watermark, %(last)s, '[]')),"
                 " watermark = %(last)s, asked_through = %(last)s",
@@ -124,11 +124,12 @@ def _opened(settings: dict[str, Any]) -> Iterator[Platform]:
         yield platform
 
 
-def _days(years: int) -> list[date]:
+def sessions_of(years: int) -> list[date]:
+    """Return the sessions of the last years."""
     return list(calendar("XNYS").sessions(date(LAST.year - years + 1, 1, 1), LAST))
 
 
-def _bars(count: int, days: list[date], levels: Any) -> tuple[pl.DataFrame, Any]:
+def bars_of(count: int, days: list[date], levels: Any) -> tuple[pl.DataFrame, Any]:
     """Return the bars of some sessions after these levels (logarithms of the closes), and the levels at their end."""
     random = np.random.default_rng([4, days[0].toordinal()])
     walk = levels + np.cumsum(random.normal(0, 0.012, (len(days), count)), axis=0)
@@ -154,7 +155,7 @@ def _bars(count: int, days: list[date], levels: Any) -> tuple[pl.DataFrame, Any]
     return frame.select(list(BARS_1D.schema)), walk[-1]
 
 
-def _dividends(count: int, days: list[date]) -> pl.DataFrame:
+def dividends_of(count: int, days: list[date]) -> pl.DataFrame:
     """Return a dividend in each quarter of every second symbol."""
     paid = pl.DataFrame({"symbol": symbols(count)[::2]}).join(pl.DataFrame({"ex_date": days[40::63]}), how="cross")
     return paid.select(

@@ -20,6 +20,7 @@ from quantx.core.cost import StageUsage
 from quantx.core.dictionary import fields_of
 from quantx.core.features.feature import CarriedMemory, Feature, Memory
 from quantx.core.features.sets import SETS
+from quantx.core.features.tables import FEATURE_TABLES, ZONE, feature_of
 from quantx.core.fundamentals.reasons import REASONS
 from quantx.core.fundamentals.revisions import CLASSES
 from quantx.core.quality import POLICY_VERSION, RULES
@@ -79,7 +80,8 @@ def tables() -> str:
     """Return the data dictionary."""
     parts = [
         NOTE,
-        "# Tables\n\nDelta tables under `<lake>/curated`, and `<lake>/quarantine`. Files are Parquet, zstd.\n\n"
+        "# Tables\n\nDelta tables under `<lake>/curated`, `<lake>/features` and `<lake>/quarantine`."
+        " Files are Parquet, zstd.\n\n"
         "*From* is the provenance of a column: the vendor's reply (`vendor`; converted to as-traded where the vendor"
         " sends adjusted prices), the request (`request`), the source of a universe or of the symbol history (`list`),"
         " `universes.yaml` (`settings`), a manual decision (`person`), or this program (`quantx`). Dates are days of"
@@ -93,7 +95,11 @@ def tables() -> str:
             f"| `{f.name}` | {_type(f.dtype)} | {f.unit} | {f.zone} | {'may be' if f.nullable else 'never'}"
             f" | {f.origin} | {f.meaning} |\n"
             for f in fields_of(table)
+            if feature_of(table, f.name) is None
         ]
+        if table.zone == ZONE:
+            name = table.name.removesuffix("_revisions").rpartition("_")[0]
+            parts.append(f"\nBesides, a column per feature (`quantx features list --set {name}`), Float64 or null.\n")
     return "".join(parts)
 
 
@@ -248,7 +254,10 @@ def sql() -> str:
         "## Views\n\n| view | rows | columns |\n|---|---|---|\n",
     ]
     columns = columns_of()
-    parts += [f"| `{view.call}` | {view.meaning} | {', '.join(columns[view.name])} |\n" for view in VIEWS.values()]
+    for view in VIEWS.values():
+        of_features = view.name.removesuffix("_asof") in {table.name for table in FEATURE_TABLES}
+        shown = f"those of `{view.reads[0]}`" if of_features else ", ".join(columns[view.name])
+        parts.append(f"| `{view.call}` | {view.meaning} | {shown} |\n")
     parts.append(
         "\n`moment` is a date (its end) or an instant as in '2024-01-31T15:30:00Z', UTC; `day` is a date.\n\n"
         "## Tables\n\n[Their columns](tables.md): " + ", ".join(f"`{table}`" for table in TABLES) + ".\n"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -12,14 +12,13 @@ import numpy as np
 import polars as pl
 
 from quantx.core.calendars import calendar
-from quantx.core.features.feature import FeatureSet
 from quantx.core.features.sets import SETS
 from quantx.core.table import INSTANT, Table
-from quantx.core.tables import ACTIONS, BARS_1D, TABLES
+from quantx.core.tables import ACTIONS, BARS_1D, SYMBOL_HISTORY, TABLES, UNIVERSE_MEMBERS
 from quantx.features.build import Built, build
 from quantx.features.engines.local import LocalEngine
 from quantx.lake.protocol import CommitContext
-from quantx.lake.store import open_location
+from quantx.lake.store import LakeLocation, open_location
 from quantx.lake.table import open_tables
 from quantx.pipeline.runtime.platform import Platform
 from quantx.pipeline.runtime.roles import confirm_lake
@@ -28,6 +27,7 @@ from quantx.reader.lake import Lake, lake_of
 from quantx.settings import load_settings
 from quantx.state.memory import MemoryState
 
+KNOWN = datetime(2023, 1, 1, tzinfo=UTC)
 DAYS = [day for day in calendar("XNYS").days if date(2019, 1, 2) <= day <= date(2022, 12, 30)]
 
 
@@ -42,6 +42,38 @@ class TestClock:
         return self.at
 
 
+class Dies(BaseException):
+    """The process ends here."""
+
+
+class DyingLocation(LakeLocation):
+    """A store at whose n-th write the process dies: before it, or after it. None: it lives."""
+
+    writes_left: int | None = None
+    after = False
+
+    @staticmethod
+    def of(location: LakeLocation) -> DyingLocation:
+        return DyingLocation(**{each.name: getattr(location, each.name) for each in fields(location)})
+
+    def create(self, path: str, body: bytes) -> bool:
+        self._count(lambda: LakeLocation.create(self, path, body))
+        return super().create(path, body)
+
+    def put_new(self, path: str, body: bytes) -> None:
+        self._count(lambda: LakeLocation.put_new(self, path, body))
+        super().put_new(path, body)
+
+    def _count(self, write: Callable[[], object]) -> None:
+        if self.writes_left is None:
+            return
+        self.writes_left -= 1
+        if self.writes_left < 0:
+            if self.after:
+                write()
+            raise Dies
+
+
 @dataclass
 class FeatureSite:
     """A lake whose bars and actions a test commits."""
@@ -51,7 +83,7 @@ class FeatureSite:
 
     def __post_init__(self) -> None:
         self.settings = load_settings(lake_url=str(self.folder))
-        location, state = open_location(str(self.folder)), MemoryState(self.clock)
+        location, state = DyingLocation.of(open_location(str(self.folder))), MemoryState(self.clock)
         confirm_lake(location, state)
         self.platform = Platform(
             settings=self.settings,
@@ -63,13 +95,16 @@ class FeatureSite:
             tables=open_tables(location, TABLES),
             quotas={},
         )
+        self.location = location
 
     def lake(self) -> Lake:
         return lake_of(self.settings)
 
-    def build(self, feature_set: FeatureSet = SETS["technical"], symbols: Sequence[str] | None = None) -> Built:
+    def build(
+        self, name: str = "technical", symbols: Sequence[str] | None = None, universe: str | None = None
+    ) -> Built:
         self.clock.at += timedelta(hours=1)
-        built = build(self.platform, feature_set, LocalEngine(), symbols=symbols)
+        built = build(self.platform, SETS[name], LocalEngine(), symbols=symbols)
         assert built is not None
         return built
 
@@ -110,12 +145,23 @@ def bars_of(symbol: str, seed: int, days: Sequence[date] = DAYS, level: float = 
             "volume": random.integers(1_000, 900_000, len(days)),
             "currency": "USD",
             "raw": "raw1",
-            "known_from": datetime(2023, 1, 1, tzinfo=UTC),
+            "known_from": KNOWN,
         }
     )
     return frame.cast(dict(BARS_1D.schema)).select(list(BARS_1D.schema))
 
 
+def named(instrument: str, *namings: tuple[str, date | None, date | None]) -> pl.DataFrame:
+    """Return the symbol history of one security."""
+    rows = [(instrument, symbol, first, last, "test", KNOWN) for symbol, first, last in namings]
+    return pl.DataFrame(rows, schema=dict(SYMBOL_HISTORY.schema), orient="row")
+
+
+def member(universe: str, symbol: str, first: date | None = None, last: date | None = None) -> pl.DataFrame:
+    row = (universe, "phase_1", symbol, "us", symbol, first, last, KNOWN)
+    return pl.DataFrame([row], schema=dict(UNIVERSE_MEMBERS.schema), orient="row")
+
+
 def action(symbol: str, day: date, kind: str, value: float, reference: float | None = None) -> pl.DataFrame:
-    row = ("yahoo", symbol, day, kind, value, reference, "USD", "raw1", datetime(2023, 1, 1, tzinfo=UTC))
+    row = ("yahoo", symbol, day, kind, value, reference, "USD", "raw1", KNOWN)
     return pl.DataFrame([row], schema=dict(ACTIONS.schema), orient="row")

@@ -1,4 +1,4 @@
-"""Inspection after the work of a command: check the data of ended runs."""
+"""Work after that of a command: check the data of ended runs, and build the features that follow it."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from quantx.settings import Settings
 def inspect(platform: Platform, until: float | None = None) -> None:
     """Inspect the data of ended runs, and print which inspections failed; the exit code stays that of the work.
 
-    No inspection starts after `until` (monotonic clock), or once the process is stopping. Then refresh the file of
-    views for other tools, if the settings name one.
+    No inspection starts after `until` (monotonic clock), or once the process is stopping. Then build the feature sets
+    of the settings, predict by its studies, and refresh the file of views for other tools, if the settings name one.
     """
     from quantx.pipeline.inspecting.inspection import inspect_ended_runs
 
@@ -28,6 +28,20 @@ def inspect(platform: Platform, until: float | None = None) -> None:
         err.print(
             f"inspection failed: {', '.join(failed)}; `quantx findings list --rule inspection_failed` shows the reasons"
         )
+    if platform.settings.features and not stopping():
+        from quantx.features.follow import follow
+
+        if failed := follow(platform, stopping=stopping):
+            err.print(
+                f"features not built: {', '.join(failed)}; `quantx findings list --rule features_failed` shows why"
+            )
+    if platform.settings.studies and not stopping():
+        from quantx.research.follow import follow_studies
+
+        if failed := follow_studies(platform, stopping=stopping):
+            err.print(
+                f"no predictions: {', '.join(failed)}; `quantx findings list --rule predictions_failed` shows why"
+            )
     if platform.settings.sql_views is not None and not stopping():
         _refresh_views(platform.settings, platform.settings.sql_views)
 

@@ -68,7 +68,7 @@ def _carry_out(platform: Platform, share: float, *, repair: bool) -> dict[str, A
             with repairing(platform, found) as role:
                 found.repairs = repairer.repair(role, found.damages)
             record(platform.state.findings, found)
-            failed = _inspect(platform, repairer)
+            failed = [*_inspect(platform, repairer), *_build_features(platform, found)]
     messages = {damage.path: damage.message for damage in found.damages}
     return {**found.as_facts(), "seconds": seconds, "messages": messages, "inspections_failed": list(failed)}
 
@@ -78,6 +78,15 @@ def _inspect(platform: Platform, repairer: Any) -> Sequence[str]:
 
     touched = sorted({symbol for done in repairer.summaries for _, symbol in done.touched})
     return inspect_symbols(platform, platform.tables, touched) if touched and platform.settings.inspect else ()
+
+
+def _build_features(platform: Platform, found: Any) -> Sequence[str]:
+    """Build the feature sets again of which the repair has removed files; return the names of those that failed."""
+    from quantx.core.features.sets import SETS
+    from quantx.features.follow import build_sets
+
+    tables = {damage.table for damage in found.damages}
+    return build_sets(platform, [name for name, each in SETS.items() if each.table_name in tables])
 
 
 def _print(facts: dict[str, Any]) -> None:

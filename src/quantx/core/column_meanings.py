@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 MEANINGS = {
-    "source": "the vendor",
+    "source": "the vendor; quantx for a cross-section, which compares the rows of all members",
     "year": "year of the date; a partition, so that readers skip files",
     "month": "year and month of the date, as in 202410; a partition, so that readers skip files",
     "symbol": "canonical symbol, as in AAPL, BRK.B, 0700.HK, 7203.T; of facts of a filer of the SEC: CIK0000320193;"
@@ -98,8 +98,8 @@ MEANINGS = {
     "fy": "fiscal year of the filing, as the filer labels it, and not of the value's period",
     "fp": "fiscal period of the filing (FY, Q1 …), as the filer labels it, and not of the value's period",
     "filed": "the SEC's day of filing (New York)",
-    "public_at": "when anyone could know the value: the filing was accepted, or the publisher's stated time of the day"
-    " (UTC)",
+    "public_at": "when anyone could know the value (UTC): the filing was accepted, or the publisher's stated time of"
+    " the day; of features: the session of the last input settled",
     "public_how": "how `public_at` is known",
     "label_end": "session of the last bar that a label of the row uses; null: the data end before it",
     "revision": "class of the change against the value that was filed before: same, rounding, split, scale, rescaled,"

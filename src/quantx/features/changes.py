@@ -11,7 +11,7 @@ from quantx.core.table import INSTANT, Table
 from quantx.lake.file_changes import AddedFile
 
 
-class Changes:
+class TableChanges:
     """New, changed and removed rows of a table."""
 
     def __init__(self, table: Table) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
@@ -10,15 +11,17 @@ from typing import Self
 
 import polars as pl
 
-from quantx.core.features.feature import FeatureSet
+from quantx.core.features.feature import Feature, FeatureSet
 from quantx.core.features.record import BuildRecord
 from quantx.core.table import Table
-from quantx.core.tables import BARS_1D
+from quantx.core.tables import BARS_1D, UNIVERSE_MEMBERS
 from quantx.pipeline.runtime.context import Context
-from quantx.reader.arguments import shifted
+from quantx.reader.arguments import shifted, to_date, to_names
 from quantx.reader.cache.folder import cache_folder
 from quantx.reader.feature_changes import EVERYTHING, earliest
+from quantx.reader.feature_request import FeatureRequest
 from quantx.reader.features import FeatureQueries
+from quantx.reader.point_in_time import NOW
 from quantx.reader.selection import Selection
 from quantx.reader.snapshots import SnapshotQueries
 from quantx.reader.symbol_history import SymbolRequest
@@ -26,6 +29,7 @@ from quantx.settings import preferred_vendors
 
 _CHUNK_ROWS = 400_000  # bars of whole series at once: with 45 features 150 MB
 _TAIL_ROWS = 1_200_000  # bars of tails at once: few of their rows are results
+_FEW_DAYS = 60  # up to which the sessions of many symbols are in memory at once
 _DAYS = 1.5  # calendar days per session, and some for holidays
 _HOLIDAYS = 15
 
@@ -53,6 +57,14 @@ class BuildInputs(FeatureQueries, SnapshotQueries):
         order = partial(preferred_vendors, settings.sources)
         return cls(context.location, order, cache_folder(settings, context.location.url))
 
+    def one_state(self) -> AbstractContextManager[object]:
+        """Read one version of each table within the `with` block, in this thread."""
+        return self._stored.one_state("build of features")
+
+    def is_whole(self, feature_set: FeatureSet, record: BuildRecord) -> bool:
+        """Return whether a feature table has all rows of its last build."""
+        return self._is_whole(feature_set, record)
+
     def record(self, table: Table) -> BuildRecord | None:
         """Return the record of the last build of a table."""
         version = self._stored.version(table)
@@ -74,17 +86,42 @@ class BuildInputs(FeatureQueries, SnapshotQueries):
         """Return every security with bars (of some symbols), in the order of their symbols."""
         return [Stale(each) for layer in self._security_layers(symbols) for each in layer]
 
-    def stale(self, feature_set: FeatureSet, record: BuildRecord, symbols: Sequence[str] | None) -> list[Stale]:
-        """Return the securities of a table whose rows may have changed since its record, and those that are new."""
+    def named(self, symbols: Sequence[str] | None) -> list[str] | None:
+        """Return symbols under which their securities' bars are stored; NotInLake for one that the lake does not know.
+
+        None: every series.
+        """
+        if symbols is None:
+            return None
+        names, securities = to_names(symbols), self._securities()
+        self._check_carried(names, self._symbols_in(BARS_1D))
+        return securities.stored_symbols(securities.requests(names, None, None, {}))
+
+    def members(self, universe: str) -> list[str]:
+        """Return the symbols of all that were members of a universe at any time."""
+        on = self._members_between(universe, None, None).on
+        requests = self._securities().requests(list(on), None, None, {name: to_date(day) for name, day in on.items()})
+        return self._securities().stored_symbols(requests)
+
+    def stale(
+        self, feature_set: FeatureSet, record: BuildRecord, symbols: Sequence[str] | None, forced: date | None = None
+    ) -> list[Stale]:
+        """Return the securities of a table whose rows may have changed since its record, and those that are new.
+
+        From the day `forced` on those of all securities count as changed.
+        """
         since = self._changes_since(feature_set, record)
         if since is None or not self._is_whole(feature_set, record):
             return self.securities(symbols)
+        if forced is not None:
+            every = self._symbols_in(BARS_1D) if symbols is None else symbols
+            since = earliest(since, dict.fromkeys(every, forced))
         scope, built = None if symbols is None else set(symbols), set(record.symbols or ())
         if record.symbols is not None:
             added = self._symbols_in(BARS_1D) if scope is None else scope
             since = earliest(since, dict.fromkeys(set(added) - built, EVERYTHING))
         found = []
-        for each in self.securities(since):
+        for each in self.securities(self._symbols_of(since)):
             stored = self._securities().stored_symbols([each.request])
             first = self._first_stale(each.request, since)
             if first is not None and (scope is None or not scope.isdisjoint(stored)):
@@ -93,7 +130,7 @@ class BuildInputs(FeatureQueries, SnapshotQueries):
 
     def chunks(self, securities: Sequence[Stale]) -> list[list[Stale]]:
         """Return securities in chunks of whole series, without two of one symbol in one of them."""
-        return _chunks(securities, max(1, _CHUNK_ROWS // self._rows_per_symbol()))
+        return _chunks(securities, self._whole_at_once()) if securities else []
 
     def tail_chunks(self, securities: Sequence[Stale], need: int) -> Iterator[list[Stale]]:
         """Yield securities in chunks of tails; those with about the same first day are together."""
@@ -151,14 +188,77 @@ class BuildInputs(FeatureQueries, SnapshotQueries):
         first = pl.col("symbol").replace_strict(firsts, return_dtype=pl.Date)
         return securities.without_others(rows.filter(pl.col("date") >= first), requests, "date")
 
-    def series_rows(self, requests: Sequence[SymbolRequest], bars: pl.DataFrame, values: pl.DataFrame) -> pl.DataFrame:
-        """Return values as rows of a table, under the symbol of their day."""
-        return self._securities().of_day(self._feature_rows(bars, values), requests, "date")
+    def feature_rows(self, features: Sequence[Feature], bars: pl.DataFrame, values: pl.DataFrame) -> pl.DataFrame:
+        """Return values with their source and clocks; see FeatureValues."""
+        return self._feature_rows(features, bars, values)
 
-    def _rows_per_symbol(self) -> int:
+    def of_day(self, rows: pl.DataFrame, requests: Sequence[SymbolRequest]) -> pl.DataFrame:
+        """Return rows under the symbol of their day."""
+        return self._securities().of_day(rows, requests, "date")
+
+    def session_chunks(self, securities: Sequence[Stale]) -> Iterator[list[Stale]]:
+        """Yield securities in the given order, in chunks whose sessions to compute are not too many."""
+        near = shifted(self._bar_days()[1], -_FEW_DAYS)
+        yield from self.chunks([each for each in securities if each.first < near])
+        yield from _chunks([each for each in securities if each.first >= near], _TAIL_ROWS // _FEW_DAYS)
+
+    def fundamental_rows(
+        self, features: Sequence[Feature], requests: Sequence[SymbolRequest], first: date
+    ) -> pl.DataFrame:
+        """Return the rows of fundamentals from a day on; see FundamentalFeatures."""
+        return self._fundamental_rows(features, requests, first=None if first == EVERYTHING else first)
+
+    def universes(self) -> list[str]:
+        """Return the names of all universes."""
+        return sorted(self._stored.rows(UNIVERSE_MEMBERS, columns=["universe"])["universe"].unique())
+
+    def member_count(self, universe: str) -> int:
+        """Return how many securities were members at any time."""
+        return len(self._members_between(universe, None, None).on)
+
+    def stale_day(self, feature_set: FeatureSet, record: BuildRecord, universe: str) -> date | None:
+        """Return the day from which the stored rows of a universe are out of date; None: they are not."""
+        if not self._is_whole(feature_set, record):
+            return EVERYTHING
+        return self._universe_stale(feature_set, record, self._universe_request(universe, None, None))
+
+    def spans(self, universe: str, first: date) -> list[tuple[date, date]]:
+        """Return the days from `first` to the last bar, year by year where the rows are many."""
+        begin, end = self._bar_days()
+        begin = max(begin, first)
+        if begin > end:
+            return []
+        if (end - begin).days * self.member_count(universe) < _CHUNK_ROWS:
+            return [(begin, end)]
+        years = range(begin.year, end.year + 1)
+        return [(max(begin, date(year, 1, 1)), min(end, date(year, 12, 31))) for year in years]
+
+    def universe_rows(self, feature_set: FeatureSet, universe: str, first: date, last: date) -> pl.DataFrame:
+        """Return the rows of a universe between two days under the symbol of their day; see CrossSections."""
+        request = self._universe_request(universe, first, last)
+        read = partial(self._features_of, members_only=True)
+        rows = self._cross_section_rows(feature_set.features, request, read)
+        return self.of_day(rows, request.requests)
+
+    def stored_members(self, table: Table, universe: str, first: date, last: date) -> pl.DataFrame:
+        """Return the stored rows of a universe between two days."""
+        wanted = Selection().between(first, last).filtered(pl.col("universe") == pl.lit(universe))
+        return self._stored.rows(table, wanted)
+
+    def _universe_request(self, universe: str, first: date | None, last: date | None) -> FeatureRequest:
+        return self._feature_request(None, universe, first, last, NOW, None)
+
+    def _whole_at_once(self) -> int:
+        """Return the number of symbols whose whole series are in memory at once."""
+        per_symbol = max(250, self._rows_in(BARS_1D) // max(1, len(self._symbols_in(BARS_1D))))
+        return max(1, _CHUNK_ROWS // per_symbol)
+
+    def _bar_days(self) -> tuple[date, date]:
+        """Return the first and the last day of the daily bars."""
         version = self._stored.version(BARS_1D)
-        rows = sum(file.rows for file in version.files) if version is not None else 0
-        return max(250, rows // max(1, len(self._symbols_in(BARS_1D))))
+        files = () if version is None else version.files
+        first = min((f.first_day for f in files if f.first_day is not None), default=date.max)
+        return first, max((f.last_day for f in files if f.last_day is not None), default=date.min)
 
 
 def since_first(chunk: Sequence[Stale], bars: pl.DataFrame) -> pl.Series | None:

@@ -112,6 +112,10 @@ class LakeTable(TableReader):
         self._check_schema(rows)
         return self._parts.write(rows)
 
+    def annotate(self, context: CommitContext, *, read_at: int | None = UNREAD) -> None:
+        """Commit the properties of the context with the same rows; raises as `commit`."""
+        self._commit(self._at(read_at), [], context)
+
     def replace(self, context: CommitContext, files: Sequence[AddedFile], *, read_at: int | None = UNREAD) -> None:
         """Put written files in the place of all files of the table, in one commit; raises as `commit`."""
         delta = self._at(read_at)

@@ -94,6 +94,16 @@ class FeatureChanges(FeatureInputs, FilerQueries):
         days = [changes[symbol] for symbol in (*symbols, *filers) if symbol in changes]
         return min(days, default=None)
 
+    def _symbols_of(self, changes: Iterable[str]) -> list[str]:
+        """Return the symbols among changed names, and those that the changed filers ever carried."""
+        names = list(changes)
+        filers = [name for name in names if is_filer(name)]
+        if not filers:
+            return names
+        carried = self._stored.rows(FILER_SYMBOLS, columns=["filer", "symbol"])
+        symbols = carried.filter(pl.col("filer").is_in(filers))["symbol"]
+        return sorted({*(name for name in names if not is_filer(name)), *symbols})
+
     def _orders(self) -> dict[str, list[str]]:
         """Return the preferred vendors of daily bars by market."""
         return {market: list(self._sources_of("1d", market)) for market in MARKETS if market != "any"}
@@ -110,10 +120,12 @@ def earliest(found: Mapping[str, date], more: Mapping[str, date]) -> dict[str, d
 
 
 def _first_memberships(rows: pl.DataFrame) -> dict[str, date]:
-    """Return the first day on which changed intervals of membership differ, by symbol."""
+    """Return the first day on which changed intervals of membership differ, as in universe:us_sp500."""
     found: dict[str, date] = {}
-    for (symbol, begin), part in rows.select(_MEMBERS[1:]).partition_by("symbol", "member_from", as_dict=True).items():
+    intervals = rows.partition_by("universe", "symbol", "member_from", as_dict=True)
+    for (universe, _, begin), part in intervals.items():
         ends = [end for end in part["member_to"] if end is not None]
         day = min(ends) + timedelta(days=1) if part.height > 1 and ends else begin or EVERYTHING
-        found[str(symbol)] = min(day, found.get(str(symbol), date.max))
+        name = f"universe:{universe}"
+        found[name] = min(day, found.get(name, date.max))
     return found

@@ -1,4 +1,4 @@
-"""The inputs of features that are functions of bars, and the rows that their values become."""
+"""The inputs of features that are functions of bars."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from quantx.core.tables import BARS_1D
 from quantx.reader.bar_request import BarRequest
 from quantx.reader.bars import BarQueries
 from quantx.reader.point_in_time import NOW, PointInTime
-from quantx.reader.public_times import with_public_at
 from quantx.reader.symbol_history import SymbolRequest
 
 PRICES = ("open", "high", "low", "close")
@@ -71,12 +70,6 @@ class FeatureInputs(BarQueries):
                 layers.append(free := {})
             free[each.symbol] = each
         return [list(layer.values()) for layer in layers]
-
-    def _feature_rows(self, bars: pl.DataFrame, values: pl.DataFrame) -> pl.DataFrame:
-        """Return the values with the source, `public_at` and `known_from` of their bars; all have the same rows."""
-        if bars.height != values.height:
-            raise ValueError(f"{values.height} rows of features for {bars.height} bars")
-        return with_public_at(values.with_columns(bars["source"], bars["known_from"]), self._sessions)
 
 
 def with_forward_factors(bars: pl.DataFrame, steps: AdjustmentSteps) -> pl.DataFrame:

@@ -21,14 +21,16 @@ class ChosenFeatures:
     columns: dict[str, str]  # by name of the feature
 
 
-def chosen_features(names: str | Sequence[str]) -> list[ChosenFeatures]:
+def chosen_features(names: str | Sequence[str], timeframe: str = "1d") -> list[ChosenFeatures]:
     """Return the features that some names mean, by set; ConfigError for an unknown or an ambiguous name.
+
+    A name without a set means a feature of the timeframe.
 
     A column has the name of the feature, and that of the set before it where two sets have features of one name.
     """
     wanted: dict[str, dict[str, Feature]] = {}
     for name in to_texts(names, "names"):
-        for owner, feature in _parse(name):
+        for owner, feature in _parse(name, timeframe):
             wanted.setdefault(owner, {})[feature.name] = feature
     counts = Counter(name for of_set in wanted.values() for name in of_set)
     return [
@@ -41,11 +43,11 @@ def chosen_features(names: str | Sequence[str]) -> list[ChosenFeatures]:
     ]
 
 
-def _parse(name: str) -> list[tuple[str, Feature]]:
+def _parse(name: str, timeframe: str) -> list[tuple[str, Feature]]:
     if name in SETS:
         return [(name, each) for each in SETS[name].features]
     owner, _, short = name.rpartition(".")
-    owners = [owner] if owner else list(SETS)
+    owners = [owner] if owner else [each for each, known in SETS.items() if known.timeframe == timeframe]
     found = [(each, f) for each in owners if each in SETS for f in SETS[each].features if f.name == short]
     if len(found) == 1:
         return found

@@ -20,6 +20,8 @@ UNIVERSE_CONTRADICTIONS = "universe_contradictions"
 DAMAGED_OBJECT = "damaged_object"
 DOUBLED_KEYS = "doubled_keys"
 PREDECESSOR_UNKNOWN = "predecessor_unknown"
+FEATURES_FAILED = "features_failed"
+PREDICTIONS_FAILED = "predictions_failed"
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,22 @@ DRIFT_RULES: Mapping[Literal["added", "missing", "retyped"], OperationalRule] = 
 
 OPERATIONAL_RULES = (
     *DRIFT_RULES.values(),
+    OperationalRule(
+        FEATURES_FAILED,
+        "error",
+        "feature set",
+        meaning="a feature set that follows the data by itself could not be built",
+        why="stored features end before the newest bars; queries compute the newer rows, which takes longer",
+        reference="the build after a run",
+    ),
+    OperationalRule(
+        PREDICTIONS_FAILED,
+        "error",
+        "study",
+        meaning="a study that follows the data by itself could not predict the new sessions",
+        why="predictions end before the newest bars, and who trades on them has none for the next session",
+        reference="the prediction after a run",
+    ),
     OperationalRule(
         EVENTS_MISSING,
         "error",

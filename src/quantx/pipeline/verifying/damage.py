@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Literal
 
+from quantx.core.features.tables import FEATURE_TABLES
 from quantx.core.model import Finding
 from quantx.core.quality.operational_rules import DAMAGED_OBJECT, DOUBLED_KEYS
 from quantx.core.tables import ACTION_VERDICTS, AGREEMENTS, VERDICTS
@@ -20,6 +21,11 @@ COMPARED = frozenset(table.name for table in (AGREEMENTS, VERDICTS, ACTION_VERDI
 def is_rederived(table: str) -> bool:
     """Return whether the rows of a table can be derived from the raw zone."""
     return any(table == each.name for each in derived_tables())
+
+
+def is_rebuilt(table: str) -> bool:
+    """Return whether `quantx features build` makes the rows of a table."""
+    return any(table == each.name for each in FEATURE_TABLES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +61,7 @@ class Damage:
     def _next_step(self) -> str:
         if self.kind == "raw":
             return "restore it from a backup; curated rows from it stay"
-        derived = is_rederived(self.table) or (self.table in COMPARED and self.kind == "file")
+        derived = is_rederived(self.table) or is_rebuilt(self.table) or (self.table in COMPARED and self.kind == "file")
         if derived or self.kind in ("checkpoint", "hint", "repair") or not self.needed:
             return "`quantx verify --repair` repairs it"
         if self.kind == "doubled":

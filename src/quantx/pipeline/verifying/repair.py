@@ -29,11 +29,12 @@ from quantx.pipeline.reprocessing.inventory import Inventory, take_inventory
 from quantx.pipeline.reprocessing.reprocess import Reprocessor
 from quantx.pipeline.reprocessing.summary import ReprocessSummary
 from quantx.pipeline.runtime.roles import RoleHolder
-from quantx.pipeline.verifying.damage import COMPARED, WORK, Damage, Repair, is_rederived
+from quantx.pipeline.verifying.damage import COMPARED, WORK, Damage, Repair, is_rebuilt, is_rederived
 from quantx.pipeline.verifying.doubled_keys import doubled_keys
 
 log = structlog.get_logger()
 
+_REBUILT = "`quantx features build` makes its rows again"
 _BACKUP = "restore it from a backup: the raw zone does not have these rows"
 
 
@@ -110,6 +111,12 @@ class Repairer:
             if damage.path in done:
                 self._note(damage.path, True, done[damage.path])
         if not any(damage.needed for damage in left):
+            return
+        if is_rebuilt(name):
+            restart_log(self._location, path, self._tables[name], self._context)
+            mend_log(self._location, path)
+            for damage in left:
+                self._note(damage.path, True, _REBUILT)
             return
         if not is_rederived(name):
             for damage in left:
@@ -200,8 +207,8 @@ class Repairer:
         return True
 
     def _remove_compared(self, damage: Damage, file: DataFile) -> None:
-        """Remove a file whose rows the next comparison of vendors writes again; leave any other one."""
-        if damage.table not in COMPARED:
+        """Remove a file whose rows a comparison of vendors, or a build of features, writes; leave any other one."""
+        if damage.table not in COMPARED and not is_rebuilt(damage.table):
             self._note(damage.path, False, _BACKUP)
             return
         path = self._tables[damage.table].path
@@ -209,7 +216,8 @@ class Repairer:
         assert found is not None
         remove_files(self._location, path, self._tables[damage.table], found, [file], self._context)
         set_aside(self._location, damage.path)
-        self._note(damage.path, True, f"it is in {ASIDE}; `quantx crossvalidate reconcile` writes its rows again")
+        again = _REBUILT if is_rebuilt(damage.table) else "`quantx crossvalidate reconcile` writes its rows again"
+        self._note(damage.path, True, f"it is in {ASIDE}; {again}")
 
     def _not_in_raw(self, path: str, file: DataFile) -> list[str]:
         """Return the raw objects that rows of a damaged file need, and that are missing or damaged.
