@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 import polars as pl
 
-from quantx.core.features.compute import compute
 from quantx.core.features.feature import FeatureSet
 from quantx.core.features.sets import SETS
 from quantx.core.features.tables import table_of
@@ -94,8 +93,7 @@ def write_chunk(work: ChunkWork, chunk: Chunk) -> WrittenChunk:
 def chunk_rows(inputs: MinuteInputs, feature_set: FeatureSet, chunk: Chunk) -> pl.DataFrame:
     """Return the rows of a chunk under the symbol of their day."""
     if feature_set.timeframe == "1m":
-        bars = inputs.minute_bars(*chunk)
-        return inputs.minute_rows(chunk.requests, bars, compute(feature_set.features, bars))
+        return inputs.rows_of_minutes(feature_set.features, *chunk)
     return inputs.whole_rows(feature_set.features, chunk.requests)
 
 

@@ -12,21 +12,17 @@ from datetime import date, timedelta
 
 import polars as pl
 
-from quantx.core.features.feature import FeatureSet
+from quantx.core.features.feature import Feature, FeatureSet
 from quantx.core.features.record import BuildRecord
 from quantx.core.table import Table
 from quantx.core.tables import BARS_1M, SYMBOL_HISTORY, TABLES
 from quantx.features.inputs import BuildInputs
 from quantx.lake.changed_rows import changed_rows
-from quantx.reader.bar_request import BarRequest
 from quantx.reader.feature_changes import inputs_of
-from quantx.reader.feature_inputs import COLUMNS
 from quantx.reader.selection import Selection
 from quantx.reader.symbol_history import SymbolRequest
-from quantx.settings import MARKETS
 
 _SYMBOLS = 48  # of a chunk: with a month of New York's minutes 400,000 bars
-_END = timedelta(minutes=1)  # a bar is public with the end of its minute
 
 StaleMonths = Mapping[int, frozenset[str]]  # stored symbols by month, as in 202406
 
@@ -36,7 +32,7 @@ class MinuteInputs(BuildInputs):
 
     def minute_orders(self) -> dict[str, list[str]]:
         """Return the preferred vendors of minutes by market."""
-        return {market: list(self._sources_of("1m", market)) for market in MARKETS if market != "any"}
+        return self._orders("1m")
 
     def all_months(self, scope: Sequence[str] | None) -> StaleMonths:
         """Return every month with bars, with all symbols of a scope; None: with all symbols."""
@@ -79,18 +75,11 @@ class MinuteInputs(BuildInputs):
                 found += [(layer[at : at + _SYMBOLS], *days_of(month)) for at in range(0, len(layer), _SYMBOLS)]
         return found
 
-    def minute_bars(self, requests: Sequence[SymbolRequest], first: date | None, last: date | None) -> pl.DataFrame:
-        """Return the minutes of regular sessions as traded, by requested symbol, sorted; their factors are 1."""
-        columns = (*COLUMNS[:2], "time", *COLUMNS[2:])
-        request = BarRequest.parse([each.symbol for each in requests], first, last, timeframe="1m", columns=columns)
-        one = pl.lit(1.0)
-        rows = self._traded_of(request, requests).select(columns)
-        return rows.with_columns(one.alias("split_factor"), one.alias("total_factor"))
-
-    def minute_rows(self, requests: Sequence[SymbolRequest], bars: pl.DataFrame, values: pl.DataFrame) -> pl.DataFrame:
-        """Return values as rows of a table, under the symbol of their day."""
-        rows = values.with_columns(bars["source"], (pl.col("time") + _END).alias("public_at"))
-        return self._securities().of_day(rows.with_columns(bars["known_from"]), requests, "date")
+    def rows_of_minutes(
+        self, features: Sequence[Feature], requests: Sequence[SymbolRequest], first: date | None, last: date | None
+    ) -> pl.DataFrame:
+        """Return the rows of securities between two days under the symbol of their day."""
+        return self.of_day(self._minute_rows(features, requests, first=first, last=last), requests)
 
     def stored_minutes(
         self, table: Table, requests: Sequence[SymbolRequest], first: date | None, last: date | None

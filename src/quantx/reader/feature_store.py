@@ -87,10 +87,11 @@ class StoredFeatures(FeatureChanges):
         if "universe" in table.schema:
             wanted = wanted.filtered(pl.col("universe") == pl.lit(request.universe))
         names += [LABEL_END] if LABEL_END in table.schema else []
-        columns = list(dict.fromkeys(["symbol", "date", *names, *CLOCKS, *table.key]))
+        index = [name for name in ("symbol", "date", "time") if name in table.schema]
+        columns = list(dict.fromkeys([*index, *names, *CLOCKS, *table.key]))
         rows = self._known(table, wanted, request.moment, columns)
         rows = self._securities().rows_of_day(rows, requests, "date")
-        return rows.select("symbol", "date", *names, *CLOCKS).sort("symbol", "date")
+        return rows.select(*index, *names, *CLOCKS).sort(index)
 
     def _record_of(self, feature_set: FeatureSet) -> BuildRecord | None:
         """Return the record of the last build of a set."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from functools import partial
 
@@ -10,15 +10,15 @@ import polars as pl
 
 from quantx.core.adjustment import with_adjustments
 from quantx.core.prices import ADJUSTMENTS, Adjust
-from quantx.core.tables import BARS_1D
 from quantx.errors import ConfigError
-from quantx.reader.arguments import Day, On, Symbols, to_date, to_days, to_names
+from quantx.reader.arguments import Day, On, Symbols, bars_table, to_date, to_days, to_names
 from quantx.reader.feature_changes import EVERYTHING
 from quantx.reader.feature_cross_section import CrossSections
 from quantx.reader.feature_names import ChosenFeatures, chosen_features
-from quantx.reader.feature_request import CLOCKS, FeatureRequest, joined
+from quantx.reader.feature_request import CLOCKS, FeatureRequest, index_of, joined
 from quantx.reader.feature_store import StoredFeatures
 from quantx.reader.feature_values import LABEL_END, FeatureValues, kind_of
+from quantx.reader.known_names import names_in, warn_user
 from quantx.reader.point_in_time import PointInTime
 from quantx.reader.stored import one_state
 from quantx.reader.universes import UniverseQueries
@@ -48,7 +48,8 @@ class FeatureQueries(StoredFeatures, FeatureValues, CrossSections, UniverseQueri
 
         `names`: a set, as in "technical", features as in "technical.rsi_14", or names that only one set has. A value is
         null in the warm-up and where it is not defined, never NaN. `public_at` (UTC) is when the last input of the row
-        was public, `known_from` when this system knew it. Labels also have `label_end`, the session of their last bar.
+        was public, `known_from` when this system knew it.
+        Minutes (`timeframe="1m"`) also have `time`, their start, labels `label_end`, the session of their last bar.
 
         The symbols are `symbols`, or all members of `universe` between start and end; `members_only` keeps the rows of
         days of membership; a cross-section needs a universe, and has only these. `public_by` gives the rows that were
@@ -66,12 +67,30 @@ class FeatureQueries(StoredFeatures, FeatureValues, CrossSections, UniverseQueri
             raise ConfigError(f"the features of {wrong[0]} are not of timeframe={timeframe!r}")
         request = self._feature_request(symbols, universe, start, end, PointInTime.parse(as_of, public_by), on)
         rows = joined([self._features_of(each, request, members_only=members_only) for each in chosen])
-        present = set(rows["symbol"].unique())
-        self._check_bars(BARS_1D, request.requests, present, moment=request.moment)
+        self._check_rows_of_features(chosen, request, set(rows["symbol"].unique()))
         if adjust != "none":
             rows = self._adjusted_features(rows, chosen, request, adjust, to_date(base))
         ends = [LABEL_END] if LABEL_END in rows.columns else []
-        return rows.select("symbol", "date", *(c for each in chosen for c in each.columns.values()), *ends, *CLOCKS)
+        return rows.select(*index_of(rows), *(c for each in chosen for c in each.columns.values()), *ends, *CLOCKS)
+
+    def _check_rows_of_features(
+        self, chosen: Sequence[ChosenFeatures], request: FeatureRequest, present: Collection[str]
+    ) -> None:
+        """Warn of symbols without rows, or raise NotInLake, as `bars` does; of fundamentals, facts may be missing."""
+        if {kind_of(each.features) for each in chosen} != {"fundamental"}:
+            self._check_bars(
+                bars_table(chosen[0].feature_set.timeframe), request.requests, present, moment=request.moment
+            )
+            return
+        absent = [each for each in request.requests if each.symbol not in present]
+        if absent:
+            self._check_known([each for each in absent if each.instrument is None])
+            names = [each.symbol for each in absent]
+            warn_user(
+                f"no fundamental features of {names_in(names)}: no bars of them have facts that were public"
+                " then; `quantx fundamentals update` fetches facts",
+                names,
+            )
 
     def _feature_request(
         self,
@@ -120,9 +139,8 @@ class FeatureQueries(StoredFeatures, FeatureValues, CrossSections, UniverseQueri
             firsts = {each.symbol: stale[each] for each in computed}
             if parts:
                 parts[0] = parts[0].filter(pl.col("date") < _first_of(firsts, date.max))
-            rows = self._computed_rows(
-                chosen.features, computed, first=request.first, last=request.last, moment=request.moment
-            )
+            compute = self._minute_rows if chosen.feature_set.timeframe == "1m" else self._computed_rows
+            rows = compute(chosen.features, computed, first=request.first, last=request.last, moment=request.moment)
             parts.append(rows.drop("source").filter(pl.col("date") >= _first_of(firsts, EVERYTHING)))
         return pl.concat(parts, how="diagonal")
 
