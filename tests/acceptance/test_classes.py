@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -114,3 +115,16 @@ def test_names_with_signs_are_exported_read_and_derived_again(
     public = quantx.open_lake(str(installation.lake)).bars(["BTC-USD", "CL=F"], public_by="2020-04-21T03:00:00Z")
     newest: dict[str, Any] = dict(public.group_by("symbol").agg(pl.col("date").max()).iter_rows())
     assert newest == {"BTC-USD": date(2020, 4, 20), "CL=F": date(2020, 4, 17)}  # a future's day ends in New York
+
+
+def test_a_last_trade_after_the_last_bar_holds_back_no_reply_of_a_class_without_splits(
+    lake: tuple[Installation, Vendor], tmp_path: Path
+) -> None:
+    """As on a Sunday evening, when a future trades and its day has no bar yet; here the files end long before."""
+    rows = ("2020-04-20,17.73,17.85,-40.32,-37.63,-37.63,247947", "2020-04-21,-14,13.86,-16.74,10.01,10.01,2288074")
+    (tmp_path / "HO=F.csv").write_text("\n".join(["Date,Open,High,Low,Close,Adj Close,Volume", *rows]))
+    with running(Sandbox(load_market(tmp_path), now="2020-04-24T12:00:00")) as url:
+        elsewhere = replace(lake[0], vendor_url=url)
+        fetched = elsewhere.here("backfill", "--symbols", "HO=F", "--start", "2020-04-20", "--end", "2020-04-23")
+        fetched.ends_with(0)
+    assert elsewhere.query(["HO=F"])["close"].round(2).to_list() == [-37.63, 10.01]

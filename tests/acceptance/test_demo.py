@@ -72,7 +72,8 @@ def test_the_story_leaves_one_revision_one_split_and_a_page(folder: Path, lake: 
     splits = lake.actions("QXAA").filter(pl.col("kind") == "split")
     assert splits["ex_date"].to_list() == [market.sessions[-3]]
     page = (folder / "report.html").read_text("utf-8")
-    assert page.count("<svg") == 2
+    assert page.count("<svg") == 3
+    assert "future cut off: passed" in (folder / "study" / "report.html").read_text("utf-8")
     assert "http://" not in page.replace("http://www.w3.org", "")
     assert "$" not in page
 

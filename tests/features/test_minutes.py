@@ -95,6 +95,18 @@ def test_a_correction_replaces_its_own_session_and_a_new_month_is_added(site: Fe
     assert stored(site).select(values).equals(stored(anew).select(values))
 
 
+def test_a_query_computes_the_minutes_of_its_sessions(site: FeatureSite) -> None:
+    site.build(MINUTE)
+    shown = site.lake().features("minute", "AAA", start=DAYS[1], end=DAYS[2], timeframe="1m")
+    rows = stored(site).filter((pl.col("symbol") == "AAA") & pl.col("date").is_between(DAYS[1], DAYS[2]))
+    assert shown.drop("known_from").equals(rows.select(shown.drop("known_from").columns))
+    until = datetime(2024, 5, 31, 14, 0, tzinfo=UTC)
+    known = site.lake().features("rsi_14", "AAA", start=DAYS[1], public_by=until, timeframe="1m")
+    assert known.columns == ["symbol", "date", "time", "rsi_14", "public_at", "known_from"]
+    assert known["public_at"].max() == until
+    assert known["rsi_14"].equals(shown.filter(pl.col("public_at") <= until)["rsi_14"])
+
+
 def test_without_minutes_nothing_is_built(tmp_path: Path) -> None:
     assert FeatureSite(tmp_path / "lake").build(MINUTE).rows == 0
 

@@ -10,11 +10,22 @@ import pytest
 
 from quantx.core.symbol_history import Naming, SymbolHistory, history_rows
 from quantx.core.table import Table
-from quantx.core.tables import ACTIONS, DECISIONS, FINDINGS, INSTRUMENTS, QUARANTINE, TABLES
+from quantx.core.tables import (
+    ACTIONS,
+    DECISIONS,
+    FINDINGS,
+    INSTRUMENTS,
+    QUARANTINE,
+    SYMBOL_HISTORY,
+    TABLES,
+    UNIVERSE_MEMBERS,
+)
+from quantx.core.tombstones import Tombstone
 from quantx.errors import ConfigError, NotInLake
 from quantx.lake.protocol import CommitContext
 from quantx.lake.store import open_location
 from quantx.lake.table import open_tables
+from quantx.lake.tombstones import write_tombstone
 from quantx.reader import Lake, open_lake
 
 T1, T2, T3 = (datetime(2024, 1, day, 22, tzinfo=UTC) for day in (10, 11, 12))
@@ -36,7 +47,7 @@ def test_new_and_revised_rows(lake: Lake) -> None:
         ("bars_1d", "new", "BBB", "yahoo", D3, None, T3, None, None, 11.0),
     ]
     assert lake.changes(T3).is_empty()
-    assert lake.changes("2023-01-01").filter(pl.col("change") != "new").is_empty()  # all of it is new since then
+    assert set(lake.changes("2023-01-01")["change"]) == {"new", "joined", "left"}  # all of it is new since then
     assert set(lake.changes(T2, "BBB", source="yahoo")["date"]) == {D2, D3}
     with pytest.raises(NotInLake, match="no daily bars of the source 'stooq'"):
         lake.changes(T1, source="stooq")
@@ -87,7 +98,7 @@ def records(tmp_path: Path) -> Lake:
 
 
 def test_a_withdrawn_action_is_a_change(records: Lake) -> None:
-    changed = records.changes(T1)
+    changed = records.changes(T1, timeframe="1d")
     assert rows_of(changed, "change", "date", "kind", "changed_at", "before", "after") == [
         ("withdrawn", D2, "split", T2, 2.0, None)
     ]
@@ -122,3 +133,52 @@ def test_instruments_by_any_of_their_symbols(records: Lake) -> None:
         assert rows_of(records.instruments(symbols), "instrument", "symbol", "status") == [("us.FB", "META", "listed")]
     assert records.instruments("AAA").is_empty()
     assert records.instruments(as_of=T1 - timedelta(days=1)).is_empty()
+
+
+def test_what_is_rejected_delisted_renamed_joined_or_deleted_since_a_moment(tmp_path: Path) -> None:
+    location = open_location(str(tmp_path / "lake"))
+    tables, at = open_tables(location, TABLES), [T1, T2]
+    history = [
+        SymbolHistory([Naming("us.FB", "FB", None, None)]),
+        SymbolHistory([Naming("us.FB", "FB", None, D2), Naming("us.FB", "META", D3, None)]),
+    ]
+    names = [history_rows(each, {}, moment) for each, moment in zip(history, at, strict=True)]
+    tables[SYMBOL_HISTORY.name].commit(CommitContext(), names[0])
+    tables[SYMBOL_HISTORY.name].commit(CommitContext(), names[1].tail(1), names[1].head(1))
+    member = {"universe": "u", "phase": "p", "symbol": "AAA", "market": "us", "member_from": D2, "known_from": T1}
+    members = _rows(UNIVERSE_MEMBERS, [member, {**member, "symbol": "BBB"}])
+    tables[UNIVERSE_MEMBERS.name].commit(CommitContext(), members)
+    left = {**member, "member_to": D3, "known_from": T2}
+    tables[UNIVERSE_MEMBERS.revisions.name].commit(
+        CommitContext(), _rows(UNIVERSE_MEMBERS.revisions, [{**member, "known_to": T2}])
+    )
+    tables[UNIVERSE_MEMBERS.name].commit(CommitContext(), UNIVERSE_MEMBERS.empty(), _rows(UNIVERSE_MEMBERS, [left]))
+    ended = {"instrument": "us.FB", "market": "us", "status": "delisted", "delisted_on": D3, "reason": "merged"}
+    tables[INSTRUMENTS.name].commit(CommitContext(), _rows(INSTRUMENTS, [{**ended, "known_from": T3}]))
+    bad = {"source": "yahoo", "dataset": "bars_1d", "symbol": "AAA", "date": D2, "rules": "low", "known_from": T3}
+    tables[QUARANTINE.name].commit(CommitContext(), _rows(QUARANTINE, [bad]))
+    stone = Tombstone(id="01M8PV3893SAC0TPQRPZEKWXNG", source="fmp", at=T3, by="eve", reason="ended")
+    write_tombstone(location, stone)
+    lake = open_lake(str(tmp_path / "lake"))
+
+    shown = ("table", "change", "symbol", "date", "kind")
+    assert rows_of(lake.changes(T1), *shown) == [
+        ("symbol_history", "renamed", "META", D3, "FB to META"),
+        ("universe_members", "left", "AAA", D3, "u"),
+        ("instruments", "delisted", "META", D3, "merged"),
+        ("quarantine", "rejected", "AAA", D2, "bars_1d: low"),
+        ("tombstones", "deleted", "*", None, "everything"),
+    ]
+    assert lake.changes(T1, kind="rejected")["symbol"].to_list() == ["AAA"]
+    assert set(lake.changes(T1, ["AAA"])["change"]) == {"left", "rejected"}
+    joined = lake.changes(T1 - timedelta(days=1), kind=["joined"], table="universe_members")
+    assert joined["symbol"].to_list() == ["AAA", "BBB"]
+    assert lake.changes(run="01HMAXAM3000000000000000ZZ").is_empty()  # planned on 2024-01-17
+    with pytest.raises(ConfigError, match="is not the id of a run"):
+        lake.changes(run="today")
+    with pytest.raises(ConfigError, match="must be one of new, revised"):
+        lake.changes(T1, kind="lost")
+
+
+def _rows(table: Table, rows: list[dict[str, object]]) -> pl.DataFrame:
+    return pl.DataFrame(rows, schema=dict(table.schema))

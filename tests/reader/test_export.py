@@ -271,7 +271,9 @@ def test_reference_data_has_renames_delistings_and_members(market: Market) -> No
     ]
     market.commit("symbol_history", pl.DataFrame(namings, schema=dict(SYMBOL_HISTORY.schema), orient="row"))
     ended = ("us.OLD.1", "us", "Old Inc.", "delisted", None, date(2024, 1, 2), "merged", "file", T1)
-    columns = [name for name in TABLES["instruments"].schema if name not in ("sic", "industry", "sector")]
+    columns = [
+        name for name in TABLES["instruments"].schema if name not in ("asset_class", "sic", "industry", "sector")
+    ]
     instruments = pl.DataFrame([ended], schema={c: TABLES["instruments"].schema[c] for c in columns}, orient="row")
     market.commit("instruments", pl.concat([TABLES["instruments"].empty(), instruments], how="diagonal"))
     member = [("ours", "phase_1", s, "us", None, None, None, T1) for s in ("AAA", "ZZZ")]

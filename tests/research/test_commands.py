@@ -12,7 +12,10 @@ from typing import Any
 import pytest
 
 from quantx.cli import main
+from quantx.pipeline.runtime.platform import open_platform
 from quantx.reader import Lake, open_lake
+from quantx.research.follow import follow_studies
+from quantx.settings import load_settings
 
 from .conftest import SESSIONS
 
@@ -108,3 +111,18 @@ def test_a_step_without_the_ones_before_names_them(run: Run) -> None:
     code, shown = run("predict")
     assert code == 2
     assert "has no model of the study small; run `quantx research train`" in shown["error"]
+
+
+@pytest.mark.slow
+def test_enabled_studies_predict_after_each_run(
+    run: Run, lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("train")
+    (tmp_path / "other.yaml").write_text(STUDY.replace("small", "other"))
+    monkeypatch.setenv("QUANTX_STUDIES", '["study.yaml", "other.yaml"]')
+    with open_platform(load_settings()) as platform:
+        assert follow_studies(platform) == ["other.yaml"]
+        [finding] = platform.state.findings.listed(9)
+        assert (finding["rule"], finding["subject"]) == ("predictions_failed", "other.yaml")
+        assert "run `quantx research train`" in finding["message"]
+    assert lake.predictions()["study"].unique().to_list() == ["small"]

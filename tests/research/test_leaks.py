@@ -18,6 +18,8 @@ from quantx.research.feature_rows import study_features
 from quantx.research.leaks import LeakCheck, foresight, future_cut_off, leak_checks, recompute_from
 from quantx.research.study import Study
 
+from .conftest import RENAMED_AT, SESSIONS
+
 StudyOf = Callable[..., Study]
 
 
@@ -58,6 +60,15 @@ def test_an_honest_study_passes(study_lake: Lake, study_of: StudyOf) -> None:
     checks = leak_checks(study, build_dataset(study_lake, study), recompute_from(study_lake, study))
     assert {each.status for each in checks} == {"passed"}
     assert [each.name for each in checks] == ["shuffled label", "too good", "foresight", "future cut off"]
+
+
+def test_members_that_were_renamed_later_are_no_leak(study_lake: Lake, study_of: StudyOf) -> None:
+    study = study_of(features=["cross_section.return_5_rank", "return_5"])
+    whole = build_dataset(study_lake, study)
+    before = replace(whole, table=whole.table.filter(pl.col("date") < SESSIONS[RENAMED_AT]))
+    check = future_cut_off(study, before, recompute_from(study_lake, study))
+    assert check.status == "passed"
+    assert check.message.startswith("144 values of 5 dates")  # without OLD, which is NEW in the table
 
 
 @pytest.mark.usefixtures("planted")

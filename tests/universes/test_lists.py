@@ -21,7 +21,7 @@ from quantx.providers.yahoo import wire_symbol
 from quantx.universes.changes import CurrentMember, MembershipChange, membership
 from quantx.universes.declaration import UniverseSpec
 from quantx.universes.forms import american, from_ishares, hong_kong
-from quantx.universes.protocol import Document
+from quantx.universes.protocol import Document, MemberList
 from quantx.universes.sources import parse_members, read_document, same_symbol
 from quantx.universes.symbol_lists import listed_symbols
 from quantx.universes.web import Web
@@ -37,6 +37,10 @@ def spec(kind: str, **declared: object) -> UniverseSpec:
 def parse(kind: str, body: str | bytes, **declared: object) -> pl.DataFrame:
     document = Document("the list", body if isinstance(body, bytes) else body.encode())
     return parse_members(spec(kind, **declared), document)[0]
+
+
+def parsed(kind: str, body: str, **declared: object) -> MemberList:
+    return parse_members(spec(kind, **declared), Document("the list", body.encode()))[1]
 
 
 # --------------------------------------------------------------------------------------------- one security, many forms
@@ -115,6 +119,15 @@ def test_rows_can_be_chosen_by_their_exchange(market_data: Path) -> None:
 @pytest.mark.parametrize("footer", [FOOTER, "File Creation Time: 0815201621:32|||||", "File Creation Time: 1"])
 def test_the_footer_has_any_number_of_bars(footer: str) -> None:
     assert parse("nasdaq_trader", f"{HEADER}\r\n{AAPL}\r\n{footer}\r\n")["symbol"].to_list() == ["AAPL"]
+
+
+def test_the_funds_of_a_list_are_named_whether_they_are_members_or_not() -> None:
+    fund = "QQQ|Invesco QQQ Trust, Series 1|G|N|N|100|Y|N"
+    text = f"{HEADER}\n{AAPL}\n{fund}\n{FOOTER}"
+    for etfs, members in ((True, ["AAPL", "QQQ"]), (False, ["AAPL"])):
+        listing = parsed("nasdaq_trader", text, etfs=etfs)
+        assert [member[0] for member in listing.members] == members
+        assert listing.funds == {"QQQ"}
 
 
 BAD_NASDAQ = {
@@ -275,6 +288,42 @@ def test_the_page_of_another_index_gives_the_members_of_today(
     members = parse("wikipedia", page, url=NASDAQ100, **declared)
     assert members["symbol"].to_list() == symbols
     assert members.select(pl.col("member_from", "member_to").is_null().all()).row(0) == (True, True)
+
+
+def test_the_page_of_another_american_index_gives_past_members_where_it_lists_its_changes() -> None:
+    table = rows("Ticker|Company|GICS Sector", tag="th") + rows("AAPL|Apple|IT", "META|Meta|C")
+    page = wikipage(table, CHANGES + rows("December 23, 2024|META|Meta|TER|Teradyne|Annual"))
+    members = parse("wikipedia", page, url=NASDAQ100)
+    assert members.select("symbol", "member_from", "member_to").rows() == [
+        ("AAPL", None, None),
+        ("META", date(2024, 12, 23), None),
+        ("TER", None, date(2024, 12, 22)),
+    ]
+
+
+def test_changes_in_another_form_cost_only_the_past_of_another_index() -> None:
+    table = rows("Ticker|Company", tag="th") + rows("AAPL|Apple")
+    listing = parsed("wikipedia", wikipage(table, rows("Year|What", tag="th") + rows("2024|many")), url=NASDAQ100)
+    assert [member[0] for member in listing.members] == ["AAPL"]
+    assert [remark.partition(":")[0] for remark in listing.remarks] == ["the past members can't be read"]
+
+
+def test_a_country_decides_the_exchange_and_rows_of_others_are_a_remark() -> None:
+    table = rows("Ticker|Company|Country", tag="th") + rows(
+        "BP.|BP|United Kingdom", "NOVO B|Novo|Denmark", "MT|ArcelorMittal|Luxembourg"
+    )
+    listing = parsed(
+        "wikipedia",
+        f"<html><table>{table}</table></html>",
+        url="https://en.wikipedia.org/wiki/STOXX_Europe_600",
+        market="eu",
+        symbol_column="Ticker",
+        suffix_column="Country",
+        suffixes={"United Kingdom": ".L", "Denmark": ".CO"},
+    )
+    assert [member[0] for member in listing.members] == ["BP.L", "NOVO-B.CO"]
+    assert listing.left_out == 1
+    assert listing.remarks == ["1 row with the Country 'Luxembourg' left out: `suffixes` has no exchange of it"]
 
 
 def test_a_page_without_the_declared_column_is_refused_with_its_columns() -> None:

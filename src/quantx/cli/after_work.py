@@ -16,7 +16,7 @@ def inspect(platform: Platform, until: float | None = None) -> None:
     """Inspect the data of ended runs, and print which inspections failed; the exit code stays that of the work.
 
     No inspection starts after `until` (monotonic clock), or once the process is stopping. Then build the feature sets
-    of the settings, and refresh the file of views for other tools, if the settings name one.
+    of the settings, predict by its studies, and refresh the file of views for other tools, if the settings name one.
     """
     from quantx.pipeline.inspecting.inspection import inspect_ended_runs
 
@@ -34,6 +34,13 @@ def inspect(platform: Platform, until: float | None = None) -> None:
         if failed := follow(platform, stopping=stopping):
             err.print(
                 f"features not built: {', '.join(failed)}; `quantx findings list --rule features_failed` shows why"
+            )
+    if platform.settings.studies and not stopping():
+        from quantx.research.follow import follow_studies
+
+        if failed := follow_studies(platform, stopping=stopping):
+            err.print(
+                f"no predictions: {', '.join(failed)}; `quantx findings list --rule predictions_failed` shows why"
             )
     if platform.settings.sql_views is not None and not stopping():
         _refresh_views(platform.settings, platform.settings.sql_views)

@@ -24,23 +24,46 @@ def changes(
     ] = None,
     symbols: Symbols = None,
     source: Annotated[str | None, typer.Option(help="Only this vendor.")] = None,
-    timeframe: Annotated[str, typer.Option(help="1d: daily bars; 1m: minute bars.")] = "1d",
-    table: Annotated[
-        str | None, typer.Option(help="fundamentals, fundamentals_facts or filings, in place of bars and actions.")
+    timeframe: Annotated[
+        str | None, typer.Option(help="1d: only daily bars and actions; 1m: only minute bars and actions.")
     ] = None,
+    table: Annotated[
+        str | None,
+        typer.Option(
+            help="Only this table: bars_1d, bars_1m, actions, fundamentals, fundamentals_facts, filings, quarantine,"
+            " instruments, symbol_history, universe_members, tombstones."
+        ),
+    ] = None,
+    kind: Annotated[
+        str | None,
+        typer.Option(
+            help="Only these changes, comma-separated: new, revised, withdrawn, rejected, delisted, renamed, joined,"
+            " left, deleted."
+        ),
+    ] = None,
+    run: Annotated[str | None, typer.Option(help="Since this run was planned, in place of --since.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="Maximum number of rows, the newest first.")] = 50,
     json: Json = False,
     use_local: UseLocal = False,
 ) -> int:
-    """List the bars and actions that are new, revised or withdrawn since a moment. No database is needed.
+    """List what is new, revised, withdrawn, rejected, delisted, renamed or deleted since a moment or a run.
 
-    Example: quantx changes --since 2024-06-10 --symbols AAPL
+    It reads bars, actions, fundamentals, filings, rejected rows, securities, symbols, universes and deletions. No
+    database is needed.
+
+    Example: quantx changes --since 2024-06-10 --symbols AAPL --kind revised,rejected
     """
     from quantx.reader.lake import lake_of
 
-    moment = since or datetime.now(UTC) - timedelta(days=1)
+    moment = since if since or run else datetime.now(UTC) - timedelta(days=1)
     found = lake_of(reading_settings(use_local)).changes(
-        moment, split_symbols(symbols) or None, timeframe=timeframe, source=source, table=table
+        moment,
+        split_symbols(symbols) or None,
+        timeframe=timeframe,
+        source=source,
+        table=table,
+        kind=None if kind is None else [part.strip() for part in kind.split(",")],
+        run=run,
     )
     newest = found.reverse().head(limit)
     if json:
@@ -48,7 +71,7 @@ def changes(
         return 0
     counts = found.group_by(_KEY).len().sort(_KEY)
     summary = ", ".join(f"{number:,} {change} in {table}" for table, change, number in counts.iter_rows())
-    out.print(f"since {moment}: {summary or 'nothing changed'}", markup=False)
+    out.print(f"since {moment or f'run {run}'}: {summary or 'nothing changed'}", markup=False)
     if newest.height:
         shown = newest.drop("time") if newest["time"].null_count() == newest.height else newest
         print_table(

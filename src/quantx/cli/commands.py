@@ -91,7 +91,7 @@ COMMANDS: Mapping[str, CommandModules] = {
     ),
     "changes": _of(
         "changes",
-        summary="List the bars and actions that are new, revised or withdrawn since a moment. No database is needed.",
+        summary="List what is new, revised, withdrawn, rejected, delisted, renamed or deleted since a moment or a run.",
     ),
     "sql": _of(
         "sql", summary="Run one SQL SELECT over the lake's tables. No database is needed, and nothing can be changed."

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Config = Annotated[Path, typer.Argument(help="The YAML file of the study.", show_default=False)]
 Folder = Annotated[
-    Path | None, typer.Option(help="Folder of the study's dataset, model and report; data/studies/<name> by default.")
+    Path | None, typer.Option(help="Folder of the study's dataset, model and report; by default data/studies/<name>.")
 ]
 
 research = typer.Typer(
@@ -145,13 +145,13 @@ def predict(
 
 def _run(config: Path, folder: Path | None, settings: Settings, **how: Any) -> StudyRun:
     from quantx.reader.lake import lake_of
-    from quantx.research.steps import StudyRun, folder_of
+    from quantx.research.steps import StudyRun
     from quantx.research.study import read_study
 
     study = read_study(config)
     return StudyRun(
         study=study,
-        folder=folder_of(study, folder),
+        folder=settings.studies_dir / study.name if folder is None else folder,
         lake=partial(lake_of, settings),
         packages=settings.estimator_packages,
         tracking_uri=settings.mlflow_tracking_uri,

@@ -6,7 +6,7 @@ import typer
 
 from quantx.cli.options import Json, UseLocal, exits, settings_for
 from quantx.cli.output import print_json, print_table
-from quantx.pipeline.reporting.status import status_of
+from quantx.pipeline.reporting.status import deletion_counts, status_of
 from quantx.pipeline.runtime.platform import open_platform
 
 
@@ -22,6 +22,7 @@ def status(json: Json = False, use_local: UseLocal = False) -> int:
     """
     with open_platform(settings_for(use_local)) as platform:
         facts = status_of(platform.state, platform.queue.depth(), platform.location.url, platform.clock.now())
+        facts["deletions"] = deletion_counts(platform.location)
     if json:
         print_json(facts)
         return 0
@@ -47,5 +48,6 @@ def status(json: Json = False, use_local: UseLocal = False) -> int:
     print_table("series that their vendor refuses", facts["refused"])
     print_table("universes", facts["universes"])
     print_table("open findings", [facts["findings"]] if facts["findings"] else [])
+    print_table("deletions for good", [facts["deletions"]] if any(facts["deletions"].values()) else [])
     print_table("missing sessions", [facts["gaps"]] if any(facts["gaps"].values()) else [])
     return 0

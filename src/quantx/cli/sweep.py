@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import asdict
 
 import typer
@@ -9,7 +10,7 @@ import typer
 from quantx.cli.after_work import imported_from_inbox, inspect
 from quantx.cli.options import Json, UseLocal, exits, settings_for
 from quantx.cli.output import counted, err, out, print_json
-from quantx.errors import LakeError
+from quantx.errors import Busy, LakeError
 from quantx.pipeline.runtime.platform import Platform, open_platform
 
 _OPENING = 30.0  # seconds to wait for the state and the lake
@@ -24,8 +25,9 @@ def sweep(json: Json = False, use_local: UseLocal = False) -> int:
     """Recover from a dead timer or worker: send waiting messages, plan missed updates, curate, report, inspect, verify.
 
     Run it on a schedule of its own, every 15 minutes. A session without a run after its deadline is a finding, and its
-    daily update is planned. Each sweep also imports the files of the lake's inbox, and verifies the next part of the
-    lake (see `quantx verify`). The command is idempotent.
+    daily update is planned. Each sweep also imports the files of the lake's inbox, goes on with deletions that are not
+    complete (see `quantx delete`), and verifies the next part of the lake (see `quantx verify`). The command is
+    idempotent.
 
     Example: quantx sweep --json
     """
@@ -39,6 +41,7 @@ def sweep(json: Json = False, use_local: UseLocal = False) -> int:
         rows = curate_left(curator_of(platform), platform.state.tasks) + imported_from_inbox(platform)
         report_ended_runs(platform.state, platform.location, platform.clock)
         inspect(platform)
+        _end_deletions(platform)
         damaged = _verify(platform)
     if json:
         print_json({**asdict(swept), "curated_rows": rows, "damaged": damaged})
@@ -53,6 +56,22 @@ def sweep(json: Json = False, use_local: UseLocal = False) -> int:
     if swept.run_id:
         out.print(f"run {swept.run_id} was planned for the missed sessions")
     return 0
+
+
+def _end_deletions(platform: Platform) -> None:
+    """Go on with the deletions that are not complete; what can't be removed yet stays recorded."""
+    from quantx.lake.tombstones import deleted_of
+    from quantx.pipeline.wiring import deleter_of
+
+    if all(stone.done for stone in deleted_of(platform.location).stones):
+        return
+    with contextlib.suppress(Busy):  # the next sweep tries again
+        for done in deleter_of(platform).resume():
+            if done.pending:
+                err.print(
+                    f"tombstone {done.id}: {counted(len(done.pending), 'raw object')} can't be removed yet;"
+                    " `quantx delete --list` shows the deletions"
+                )
 
 
 def _verify(platform: Platform) -> list[str]:

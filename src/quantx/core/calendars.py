@@ -13,8 +13,8 @@ from dataclasses import KW_ONLY, dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 
-from quantx.core.asset_classes import GLOBEX, WEEKDAYS
-from quantx.core.open_markets import MADE_CALENDARS, ends_of_days, may_be_without_bar
+from quantx.core.asset_classes import GLOBEX
+from quantx.core.open_markets import MADE_CALENDARS, ends_of_days, expected_days
 from quantx.extras import extra
 
 # The first day of a calendar; a calendar that begins later starts at its own first day.
@@ -24,8 +24,6 @@ _EARLIEST = date(1970, 1, 2)
 _NOT_HELD = {
     "XHKG": {date(2023, 9, 1), date(2023, 9, 8)},  # typhoon Saola, and the black rainstorm a week later
 }
-
-_MAY_LACK_BARS = (WEEKDAYS, GLOBEX)
 
 
 @dataclass(frozen=True)
@@ -158,5 +156,4 @@ def held_sessions(code: str) -> tuple[date, ...]:
 @lru_cache(maxsize=32)
 def expected_sessions(code: str) -> tuple[date, ...]:
     """Return the sessions on which each series has a bar: without those of `open_markets` that may have none."""
-    held = held_sessions(code)
-    return held if code not in _MAY_LACK_BARS else tuple(day for day in held if not may_be_without_bar(code, day))
+    return tuple(expected_days(code, held_sessions(code)))

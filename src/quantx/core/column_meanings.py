@@ -100,8 +100,8 @@ MEANINGS = {
     "filed": "the SEC's day of filing (New York)",
     "public_at": "when anyone could know the value (UTC): the filing was accepted, or the publisher's stated time of"
     " the day; of features: the session of the last input settled",
-    "label_end": "session of the last bar that any label of the row uses; null where all labels are null",
     "public_how": "how `public_at` is known",
+    "label_end": "session of the last bar that a label of the row uses; null: the data end before it",
     "revision": "class of the change against the value that was filed before: same, rounding, split, scale, rescaled,"
     " sign or genuine; null: the first report of the period",
     "concept": "standard item, as in revenue: see config/concepts.yaml",

@@ -16,7 +16,7 @@ import polars as pl
 from quantx.core.asset_classes import contract_month, ends_from
 from quantx.core.calendars import Calendar, CalendarOf, calendar
 from quantx.core.model import SETTLED_AFTER
-from quantx.core.open_markets import may_be_without_bar
+from quantx.core.open_markets import expected_days
 from quantx.core.symbols import venue_of
 
 _LISTED = {
@@ -248,7 +248,7 @@ def _open_days(calendars: Iterable[Calendar]) -> pl.DataFrame:
     schema = {"calendar": pl.String, "date": pl.Date}
     days = [pl.DataFrame(schema=schema)]
     for each in calendars:
-        expected = [day for day in each.days if not may_be_without_bar(each.code, day)]
+        expected = expected_days(each.code, each.days)
         days.append(pl.DataFrame({"calendar": each.code, "date": expected}, schema=schema))
     day = pl.col("date")
     return pl.concat(days).group_by("calendar", month_of(day).alias("month")).agg(_bit(day).bitwise_or().alias("open"))

@@ -17,7 +17,7 @@ import polars as pl
 from quantx.errors import ConfigError
 
 EURO = "EUR"
-LONGEST_FILL = 7  # days for which a rate may stand in
+LONGEST_FILL = 7  # days after its own for which a rate may be used
 QUOTED, INVERSE, CROSS = "quoted", "inverse", "cross"
 
 # Units in which exchanges quote: the currency, and its units in one of them.

@@ -64,6 +64,11 @@ def ends_of_days(days: Sequence[date]) -> tuple[datetime, ...]:
     return tuple(_midnight(day + _DAY, _NEW_YORK) for day in days)
 
 
+def expected_days(code: str, days: Sequence[date]) -> Sequence[date]:
+    """Return the sessions of a calendar on which each series has a bar."""
+    return [day for day in days if not may_be_without_bar(code, day)] if code in (WEEKDAYS, GLOBEX) else days
+
+
 def may_be_without_bar(code: str, day: date) -> bool:
     """Return whether a session of a calendar may have no bar.
 

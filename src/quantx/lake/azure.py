@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
@@ -128,6 +129,31 @@ def _opened(account: _Account, url: str, container: str, prefix: str, zone: Zone
             )
         _create_container(account, container, zone)
     return opened
+
+
+def delete_blob(url: str, options: Mapping[str, str], identity: AzureIdentity | None, key: str) -> None:
+    """Delete one blob below the URL of a container by a request of its own; LakeError where it is refused.
+
+    obstore deletes in batches only, and a batch needs the right to write in the container (learn.microsoft.com,
+    rest/api/storageservices/blob-batch, "Authorization").
+    """
+    with extra("azure-storage", "to delete raw objects"):
+        from azure.core.exceptions import AzureError, ResourceNotFoundError
+        from azure.storage.blob import BlobClient
+
+    name = options["azure_storage_account_name"]
+    parts = urlsplit(url)
+    blob = f"{parts.path.strip('/')}/{key}".lstrip("/")
+    credential: Any = {"account_name": name, "account_key": options.get("azure_storage_account_key", "")}
+    address = options.get("azure_storage_endpoint") or f"https://{name}.blob.core.windows.net"
+    client = BlobClient(address, parts.netloc, blob, credential=identity.credential if identity else credential)
+    try:
+        with client:
+            client.delete_blob()
+    except ResourceNotFoundError:
+        return
+    except AzureError as error:
+        raise LakeError(f"cannot delete {url}/{key}: {reply_reason(error)}") from error
 
 
 def _account(settings: Settings | None) -> _Account:

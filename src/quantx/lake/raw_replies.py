@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
 
@@ -26,18 +26,28 @@ class RawReply:
     payload: Payload
 
 
-def day_of_ulid(ulid: str) -> date | None:
-    """Return the day (UTC) in a ULID, whose first ten characters are milliseconds since 1970; None for another text.
+def time_of_ulid(ulid: str) -> datetime | None:
+    """Return the instant (UTC) in a ULID, whose first ten characters are milliseconds since 1970; None for other texts.
 
-    >>> day_of_ulid("01M8PV3893SAC0TPQRPZEKWXNG")
-    datetime.date(2026, 11, 30)
+    >>> time_of_ulid("01M8PV3893SAC0TPQRPZEKWXNG")
+    datetime.datetime(2026, 11, 30, 18, 22, 25, 571000, tzinfo=datetime.timezone.utc)
     """
     if len(ulid) != _ULID or not set(ulid) <= set(_DIGITS):
         return None
     milliseconds = 0
     for digit in ulid[:10]:
         milliseconds = milliseconds * len(_DIGITS) + _DIGITS.index(digit)
-    return date(1970, 1, 1) + timedelta(milliseconds=milliseconds)
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=milliseconds)
+
+
+def day_of_ulid(ulid: str) -> date | None:
+    """Return the day (UTC) in a ULID; None for another text.
+
+    >>> day_of_ulid("01M8PV3893SAC0TPQRPZEKWXNG")
+    datetime.date(2026, 11, 30)
+    """
+    moment = time_of_ulid(ulid)
+    return None if moment is None else moment.date()
 
 
 def find_raw(location: LakeLocation, source: str, ulid: str, datasets: Sequence[str]) -> str | None:

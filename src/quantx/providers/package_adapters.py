@@ -8,12 +8,13 @@ from typing import Any, get_args
 from quantx.core.fact_datasets import DATASETS
 from quantx.core.model import Clock
 from quantx.core.quotas import parse_quota
+from quantx.core.symbols import MARKETS
 from quantx.errors import ConfigError, QuantxError
 from quantx.providers.protocol import Adapter, Capabilities, PriceBasis, Provider
 from quantx.vendor_settings import VendorSettings
 
 _METHODS = ("prepare", "fetch", "normalize", "drift")
-_TIMEFRAMES, _MARKETS = ("1d", "1m"), ("us", "hk", "jp", "eu")
+_TIMEFRAMES = ("1d", "1m")
 
 
 def package_adapter(source: str, kind: type[VendorSettings]) -> Adapter:
@@ -60,7 +61,7 @@ def _mistake(source: str, kind: type[VendorSettings], adapter: Any) -> str | Non
 def _wrong_capability(can: Any, kind: type[VendorSettings]) -> str | None:
     lists = (
         ("timeframes", can.timeframes, _TIMEFRAMES),
-        ("markets", can.markets, _MARKETS),
+        ("markets", can.markets, MARKETS),
         ("datasets", can.datasets, ("bars", "actions", *DATASETS)),
     )
     for name, values, known in lists:

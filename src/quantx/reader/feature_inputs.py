@@ -46,28 +46,6 @@ class FeatureInputs(BarQueries):
         rows = self._traded_of(request, requests)
         return with_forward_factors(rows.select(COLUMNS), self._adjustment_steps(request, requests))
 
-    def _minute_bars(
-        self,
-        requests: Sequence[SymbolRequest],
-        *,
-        first: date | None = None,
-        last: date | None = None,
-        moment: PointInTime = NOW,
-    ) -> pl.DataFrame:
-        """Return the minutes of regular sessions as traded, by requested symbol, sorted; their factors are 1."""
-        columns = (*COLUMNS[:2], "time", *COLUMNS[2:])
-        request = BarRequest.parse(
-            [each.symbol for each in requests],
-            first,
-            last,
-            timeframe="1m",
-            as_of=moment.as_of,
-            public_by=moment.public_by,
-            columns=columns,
-        )
-        rows, one = self._traded_of(request, requests).select(columns), pl.lit(1.0)
-        return rows.with_columns(one.alias("split_factor"), one.alias("total_factor"))
-
     def _security_layers(self, symbols: Iterable[str] | None = None) -> list[list[SymbolRequest]]:
         """Return every security with stored bars (of some symbols), in lists without two of one symbol.
 

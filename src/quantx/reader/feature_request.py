@@ -25,18 +25,14 @@ class FeatureRequest:
     moment: PointInTime
     members: Members | None  # only on the days of their membership
     universe: str | None
-
-
-def index_of(rows: pl.DataFrame) -> list[str]:
-    """Return the columns that identify a row of one universe: symbol and date, and the time of minutes."""
-    return [name for name in ("symbol", "date", "time") if name in rows.columns]
+    stored: bool = True  # False: no stored row answers it
 
 
 def joined(parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
     """Return the rows of several sets side by side; a row is public, and known, with the last of its values."""
     rows = parts[0]
     for part in parts[1:]:
-        both = rows.join(part, on=index_of(rows), how="full", coalesce=True, suffix="__other")
+        both = rows.join(part, on=["symbol", "date"], how="full", coalesce=True, suffix="__other")
         rows = both.with_columns(pl.max_horizontal(c, f"{c}__other").alias(c) for c in CLOCKS)
         rows = rows.drop(f"{c}__other" for c in CLOCKS)
-    return rows.sort(index_of(rows))
+    return rows.sort("symbol", "date")

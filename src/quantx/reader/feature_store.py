@@ -28,7 +28,7 @@ class StoredFeatures(FeatureChanges):
         They have another definition, begin after `as_of`, lack rows, or have the end of other labels.
         """
         feature_set, as_of = chosen.feature_set, request.moment.as_of
-        record = self._record_of(feature_set)
+        record = self._record_of(feature_set) if request.stored else None
         if record is None or record.definition != feature_set.hash or (as_of and as_of < record.since):
             return None
         if not self._is_whole(feature_set, record):
@@ -87,11 +87,10 @@ class StoredFeatures(FeatureChanges):
         if "universe" in table.schema:
             wanted = wanted.filtered(pl.col("universe") == pl.lit(request.universe))
         names += [LABEL_END] if LABEL_END in table.schema else []
-        index = [name for name in ("symbol", "date", "time") if name in table.schema]
-        columns = list(dict.fromkeys([*index, *names, *CLOCKS, *table.key]))
+        columns = list(dict.fromkeys(["symbol", "date", *names, *CLOCKS, *table.key]))
         rows = self._known(table, wanted, request.moment, columns)
         rows = self._securities().rows_of_day(rows, requests, "date")
-        return rows.select(*index, *names, *CLOCKS).sort(index)
+        return rows.select("symbol", "date", *names, *CLOCKS).sort("symbol", "date")
 
     def _record_of(self, feature_set: FeatureSet) -> BuildRecord | None:
         """Return the record of the last build of a set."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import date
 
 import polars as pl
 
@@ -18,7 +18,6 @@ from quantx.reader.public_times import with_public_at
 from quantx.reader.symbol_history import SymbolRequest
 
 LABEL_END = "label_end"
-_MINUTE = timedelta(minutes=1)
 
 
 class FeatureValues(FeatureInputs, FundamentalFeatures):
@@ -45,20 +44,6 @@ class FeatureValues(FeatureInputs, FundamentalFeatures):
         wanted = [pl.col("date") >= first] if first is not None else []
         wanted += [pl.col("date") <= last] if last is not None else []
         return rows.filter(wanted) if wanted else rows
-
-    def _minute_rows(
-        self,
-        features: Sequence[Feature],
-        requests: Sequence[SymbolRequest],
-        *,
-        first: date | None = None,
-        last: date | None = None,
-        moment: PointInTime = NOW,
-    ) -> pl.DataFrame:
-        """Return the same of minutes, with time; a minute is public at its end. No session depends on another one."""
-        bars = self._minute_bars(requests, first=first, last=last, moment=moment)
-        public = (pl.col("time") + _MINUTE).alias("public_at")
-        return compute(features, bars).with_columns(bars["source"], public, bars["known_from"])
 
     def _feature_rows(self, features: Sequence[Feature], bars: pl.DataFrame, values: pl.DataFrame) -> pl.DataFrame:
         """Return the values with the source, `public_at` and `known_from` of their bars; all have the same rows.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from functools import partial
 
@@ -10,21 +11,23 @@ import polars as pl
 
 from quantx.core.adjustment import with_adjustments
 from quantx.core.prices import ADJUSTMENTS, Adjust
+from quantx.core.tables import BARS_1D, BARS_1M
 from quantx.errors import ConfigError
-from quantx.reader.arguments import Day, On, Symbols, bars_table, to_date, to_days, to_names
+from quantx.reader.arguments import Day, On, Symbols, to_date, to_days, to_names
 from quantx.reader.feature_changes import EVERYTHING
 from quantx.reader.feature_cross_section import CrossSections
 from quantx.reader.feature_names import ChosenFeatures, chosen_features
-from quantx.reader.feature_request import CLOCKS, FeatureRequest, index_of, joined
+from quantx.reader.feature_request import CLOCKS, FeatureRequest, joined
 from quantx.reader.feature_store import StoredFeatures
 from quantx.reader.feature_values import LABEL_END, FeatureValues, kind_of
 from quantx.reader.known_names import names_in, warn_user
+from quantx.reader.minute_features import MinuteFeatures
 from quantx.reader.point_in_time import PointInTime
 from quantx.reader.stored import one_state
 from quantx.reader.universes import UniverseQueries
 
 
-class FeatureQueries(StoredFeatures, FeatureValues, CrossSections, UniverseQueries):
+class FeatureQueries(StoredFeatures, FeatureValues, CrossSections, MinuteFeatures, UniverseQueries):
     """Values of declared features."""
 
     @one_state
@@ -43,13 +46,13 @@ class FeatureQueries(StoredFeatures, FeatureValues, CrossSections, UniverseQueri
         timeframe: str = "1d",
         members_only: bool = False,
         on: On | None = None,
+        stored: bool = True,
     ) -> pl.DataFrame:
         """Return features, a row per symbol and session, sorted: symbol, date, the features, public_at, known_from.
 
         `names`: a set, as in "technical", features as in "technical.rsi_14", or names that only one set has. A value is
         null in the warm-up and where it is not defined, never NaN. `public_at` (UTC) is when the last input of the row
-        was public, `known_from` when this system knew it.
-        Minutes (`timeframe="1m"`) also have `time`, their start, labels `label_end`, the session of their last bar.
+        was public, `known_from` when this system knew it. Labels also have `label_end`, the session of their last bar.
 
         The symbols are `symbols`, or all members of `universe` between start and end; `members_only` keeps the rows of
         days of membership; a cross-section needs a universe, and has only these. `public_by` gives the rows that were
@@ -57,8 +60,12 @@ class FeatureQueries(StoredFeatures, FeatureValues, CrossSections, UniverseQueri
         prices or shares are as traded on their day; `adjust` ("none", "split", "total") and `base` adjust them as
         `bars` does.
 
+        With `timeframe="1m"` rows also have `time`, and are always computed: a session needs only its own minutes. What
+        a build has stored of minutes is read with SQL and `scan`, as the table minute_1m.
+
         Rows are those that `quantx features build` has stored, where they have the present definitions, and are
-        computed otherwise. Warns and raises as `bars` does; ConfigError for an unknown feature.
+        computed otherwise; with `stored=False` all rows are computed. Warns and raises as `bars` does; ConfigError for
+        an unknown feature.
         """
         chosen = chosen_features(names, timeframe)
         if adjust not in ADJUSTMENTS:
@@ -66,21 +73,34 @@ class FeatureQueries(StoredFeatures, FeatureValues, CrossSections, UniverseQueri
         if wrong := [c.feature_set.name for c in chosen if c.feature_set.timeframe != timeframe]:
             raise ConfigError(f"the features of {wrong[0]} are not of timeframe={timeframe!r}")
         request = self._feature_request(symbols, universe, start, end, PointInTime.parse(as_of, public_by), on)
+        request = replace(request, stored=stored)
+        if timeframe == "1m":
+            return self._features_of_minutes(chosen, request, members_only=members_only)
         rows = joined([self._features_of(each, request, members_only=members_only) for each in chosen])
         self._check_rows_of_features(chosen, request, set(rows["symbol"].unique()))
         if adjust != "none":
             rows = self._adjusted_features(rows, chosen, request, adjust, to_date(base))
         ends = [LABEL_END] if LABEL_END in rows.columns else []
-        return rows.select(*index_of(rows), *(c for each in chosen for c in each.columns.values()), *ends, *CLOCKS)
+        return rows.select("symbol", "date", *(c for each in chosen for c in each.columns.values()), *ends, *CLOCKS)
+
+    def _features_of_minutes(
+        self, chosen: Sequence[ChosenFeatures], request: FeatureRequest, *, members_only: bool
+    ) -> pl.DataFrame:
+        """Return features of minutes: ratios, which no adjustment changes; see `features`."""
+        columns = {f.name: each.columns[f.name] for each in chosen for f in each.features}
+        features = [f for each in chosen for f in each.features]
+        rows = self._minute_rows(features, request.requests, request.first, request.last, request.moment)
+        self._check_bars(BARS_1M, request.requests, set(rows["symbol"].unique()), moment=request.moment)
+        if members_only and request.members is not None:
+            rows = request.members.rows_of_members(rows)
+        return rows.rename(columns).select("symbol", "date", "time", *columns.values(), *CLOCKS)
 
     def _check_rows_of_features(
         self, chosen: Sequence[ChosenFeatures], request: FeatureRequest, present: Collection[str]
     ) -> None:
         """Warn of symbols without rows, or raise NotInLake, as `bars` does; of fundamentals, facts may be missing."""
         if {kind_of(each.features) for each in chosen} != {"fundamental"}:
-            self._check_bars(
-                bars_table(chosen[0].feature_set.timeframe), request.requests, present, moment=request.moment
-            )
+            self._check_bars(BARS_1D, request.requests, present, moment=request.moment)
             return
         absent = [each for each in request.requests if each.symbol not in present]
         if absent:
@@ -139,8 +159,9 @@ class FeatureQueries(StoredFeatures, FeatureValues, CrossSections, UniverseQueri
             firsts = {each.symbol: stale[each] for each in computed}
             if parts:
                 parts[0] = parts[0].filter(pl.col("date") < _first_of(firsts, date.max))
-            compute = self._minute_rows if chosen.feature_set.timeframe == "1m" else self._computed_rows
-            rows = compute(chosen.features, computed, first=request.first, last=request.last, moment=request.moment)
+            rows = self._computed_rows(
+                chosen.features, computed, first=request.first, last=request.last, moment=request.moment
+            )
             parts.append(rows.drop("source").filter(pl.col("date") >= _first_of(firsts, EVERYTHING)))
         return pl.concat(parts, how="diagonal")
 

@@ -70,11 +70,13 @@ class RateQueries(KnownNames):
                 f"{name} has no tenor {unknown[0]!r}{did_you_mean(unknown[0], known)}; it has"
                 f" {', '.join(sorted(known, key=tenor_months))}"
             )
-        selection = Selection.of([name], vendor).between(to_date(start), to_date(end))
+        selection = Selection.of([name], vendor).between(*_window(start, end))
         if wanted is not None:
             selection = selection.filtered(pl.col("tenor").is_in(wanted))
         rows = self._known(RATES, selection, moment).sort("date", "source", "tenor")
         rows = rows.unique(["date", "tenor"], keep="first", maintain_order=True)  # of several sources the first
+        if rows.is_empty():
+            warn_user(f"no rates of {name} on these days, or none that were known or public then", [name])
         shown = sorted(known if wanted is None else set(wanted), key=tenor_months)
         if wide:
             return _wide(rows, shown)
@@ -112,14 +114,16 @@ class RateQueries(KnownNames):
         wanted = list(dict.fromkeys(parse_pair(each) for each in to_texts(pairs, "pairs")))
         if fill not in range(LONGEST_FILL + 1):
             raise ConfigError(f"fill={fill!r} must be a number of days from 0 to {LONGEST_FILL}")
-        first, last = to_date(start), to_date(end)
+        first, last = _window(start, end)
         codes = {code for pair in wanted for code in pair}
         back = None if first is None else shifted(first, -fill)
         moment = PointInTime.parse(as_of, public_by)
         legs = self._euro_rates(codes, back, last, moment, to_vendor(source))
         frames = [_pair_frame(legs, pair, first, last, fill) for pair in wanted]
         if empty := [pair.name for pair, frame in zip(wanted, frames, strict=True) if frame.is_empty()]:
-            warn_user(f"no exchange rates of {', '.join(empty)} on these days", empty)
+            warn_user(
+                f"no exchange rates of {', '.join(empty)} on these days, or none that were known or public then", empty
+            )
         return pl.concat(frames).sort("pair", "date")
 
     def _converted(self, rows: pl.DataFrame, target: str, moment: PointInTime) -> pl.DataFrame:
@@ -173,9 +177,18 @@ class RateQueries(KnownNames):
         rows = self._stored.rows(table, selection, [item])
         if rows.is_empty() and (table is RATES or source is not None):
             of_source = f" of the source {source}" if source else ""
-            names = sorted(self._stored.rows(table, columns=["symbol"])["symbol"].unique())
+            shown = "source" if source else "symbol"
+            names = sorted(self._stored.rows(table, columns=[shown])[shown].unique())
             raise NotInLake(f"the lake has no {what}{of_source}; it has {', '.join(names)}", [what])
         return rows
+
+
+def _window(start: Day | None, end: Day | None) -> tuple[date | None, date | None]:
+    """Return the days of two arguments; raise ConfigError where the start lies after the end."""
+    first, last = to_date(start), to_date(end)
+    if first is not None and last is not None and first > last:
+        raise ConfigError(f"the start {first} lies after the end {last}")
+    return first, last
 
 
 def _ends(rows: pl.DataFrame) -> tuple[date, date]:

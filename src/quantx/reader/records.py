@@ -83,9 +83,9 @@ class RecordQueries(KnownNames):
     ) -> pl.DataFrame:
         """Return the recorded securities, or those that ever carried one of `symbols`; sorted by symbol.
 
-        Columns: instrument (the permanent id), symbol (the last one), market, name, status (listed or delisted),
-        listed_on, delisted_on, reason, evidence, sic (the SEC's code of the industry), industry, sector, known_from
-        (UTC). A security without a symbol history is named by its symbol, as in us.AAPL.
+        Columns: instrument (the permanent id), symbol (the last one), market, asset_class, name, status (listed or
+        delisted), listed_on, delisted_on, reason, evidence, sic (the SEC's code of the industry), industry, sector,
+        known_from (UTC). A security without a symbol history is named by its symbol, as in us.AAPL.
         """
         moment = PointInTime.parse(as_of, public_by)
         history = self._known(SYMBOL_HISTORY, Selection(), moment)

@@ -78,7 +78,7 @@ def build_dataset(lake: Lake, study: Study) -> Dataset:
         "labelled": table.height - table["label"].null_count(),
         "late_rows": late,
         "absences": absences(prices, member, table, ended),
-        "remarks": remarks,
+        "remarks": [*remarks, *_late_remark(late)],
         "program": __version__,
     }
     return _with_hash(table, prices, facts)
@@ -136,6 +136,12 @@ def without_late_values(
     late = int(table.select(is_late.sum()).item())
     shown = table.with_columns(pl.when(~is_late).then(pl.col(name)).alias(name) for name in columns)
     return shown.drop("__entry"), late
+
+
+def _late_remark(rows: int) -> list[str]:
+    if not rows:
+        return []
+    return [f"the features of {rows:,} rows were public only when the position is entered, and are null"]
 
 
 def save_dataset(dataset: Dataset, folder: Path) -> None:

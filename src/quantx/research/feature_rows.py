@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from quantx.core.features.compute import compute
-from quantx.core.features.feature import BARS, Feature, definition_hash
+from quantx.core.features.feature import Feature, definition_hash
 from quantx.core.features.sets import SETS
-from quantx.core.prices import Adjust
 from quantx.errors import ConfigError
 from quantx.reader.feature_names import chosen_features
 
@@ -72,35 +70,8 @@ def feature_rows(lake: Lake, study: Study, chosen: StudyFeatures, first: date, l
     return lake.features(list(chosen.names), **who_of(study), start=first, end=last, as_of=study.as_of)
 
 
-def computed_features(lake: Lake, study: Study, chosen: StudyFeatures, until: date) -> pl.DataFrame:
-    """Return symbol, date and a column per feature, computed from bars up to a day as if there were none later.
-
-    Only features of the kind `series` can be computed so; others are left out.
-    """
-    series = {column: each for column, each in chosen.by_column.items() if each.kind == "series"}
-    read = {**who_of(study), "end": until, "as_of": study.as_of, "base": until}
-    traded = _long(lake.panel(list(BARS), **read), BARS)
-    of_factors: tuple[tuple[str, Adjust], ...] = (("split_factor", "split"), ("total_factor", "total"))
-    for name, adjust in of_factors:
-        adjusted = _long(lake.panel(["close", "open"], adjust=adjust, **read), ("close", "open"))
-        factors = adjusted.select("symbol", "date", pl.col("close").alias(name))
-        traded = traded.join(factors, on=["symbol", "date"], how="left", maintain_order="left")
-        ratio = pl.col(name) / pl.col("close")
-        traded = traded.with_columns((ratio / ratio.first().over("symbol")).alias(name))
-    frame = traded.select("symbol", "date")
-    for column, feature in series.items():  # one by one: two sets may have features of one name
-        frame = frame.with_columns(compute([feature], traded)[feature.name].alias(column))
-    return frame
-
-
-def _long(panel: pl.DataFrame, fields: Sequence[str]) -> pl.DataFrame:
-    """Return the rows of a panel with a bar: symbol, date and the fields, sorted by both."""
-    symbols = [name.removeprefix(f"{fields[0]}_") for name in panel.columns if name.startswith(f"{fields[0]}_")]
-    parts = [
-        panel.select(pl.lit(symbol).alias("symbol"), "date", *(pl.col(f"{f}_{symbol}").alias(f) for f in fields))
-        for symbol in symbols
-    ]
-    if not parts:
-        schema = {"symbol": pl.String, "date": pl.Date, **dict.fromkeys(fields, pl.Float64)}
-        return pl.DataFrame(schema=schema)
-    return pl.concat(parts).drop_nulls("close")
+def computed_features(lake: Lake, study: Study, chosen: StudyFeatures, day: date) -> pl.DataFrame:
+    """Return the rows of a session, computed from what was public at its end, as if there were nothing later."""
+    return lake.features(
+        list(chosen.names), **who_of(study), start=day, end=day, public_by=day, as_of=study.as_of, stored=False
+    )

@@ -15,7 +15,7 @@ from quantx.research.evaluate import Evaluation, evaluate_study
 from quantx.research.leaks import leak_checks, recompute_from
 from quantx.research.models import ALLOWED
 from quantx.research.report import REPORT, write_report
-from quantx.research.study import STUDIES, Study
+from quantx.research.study import Study
 from quantx.research.tracking import record_run
 from quantx.research.train import OnFold, train_study
 
@@ -25,11 +25,6 @@ if TYPE_CHECKING:
     from quantx.reader.lake import Lake
 
 EVALUATION = "evaluation.json"
-
-
-def folder_of(study: Study, given: Path | None) -> Path:
-    """Return the folder of a study: the given one, or data/studies/<name>."""
-    return STUDIES / study.name if given is None else given
 
 
 @dataclass(frozen=True, kw_only=True)

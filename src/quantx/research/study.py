@@ -16,7 +16,6 @@ from quantx.errors import ConfigError
 from quantx.settings.yaml_document import YamlDocument, read_yaml
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"  # part of paths
-STUDIES = Path("data/studies")  # the folder of a study without one
 _OF_DATASET = ("name", "universe", "symbols", "start", "end", "every", "features", "label", "as_of")
 _TAGGED = ("splits", "model")  # fields whose form depends on one of their values
 

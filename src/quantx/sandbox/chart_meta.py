@@ -33,6 +33,7 @@ _PLACES_OF_CLASSES = {
     "future": ("NYM", "NY Mercantile"),
     "rate": ("CGI", "Cboe Indices"),
 }
+_AROUND_THE_CLOCK = ("currency_pair", "crypto", "future")  # their day ends at 23:59, as recorded
 _TYPES = {
     "currency_pair": "CURRENCY",
     "crypto": "CRYPTOCURRENCY",
@@ -63,7 +64,7 @@ def chart_meta(view: View, now: datetime, bars: dict[str, Floats], seen: int) ->
         "fullExchangeName": full,
         "instrumentType": _TYPES[kind],
         "firstTradeDate": int(past.opens[0]),
-        "regularMarketTime": min(clock, int(past.closes[last])),
+        "regularMarketTime": min(clock, int(past.closes[last]) - (60 if kind in _AROUND_THE_CLOCK else 0)),
         "hasPrePostMarketData": past.venue.market == "us" and kind == "equity",
         **_zone_fields(venue, now),
         "regularMarketPrice": _rounded(bars["close"][last], hint),

@@ -170,8 +170,8 @@ class Settings(Vendors, BaseSettings):
         True,
         description="inspect series, minutes, dividends, vendors and gaps after each run, and write the coverage page",
     )
-    features: tuple[str, ...] = Field(
-        (),
+    features: list[str] = Field(
+        default_factory=list,
         description="feature sets that are built after each run, as in [technical, alpha158]; `quantx features list`"
         " shows the sets",
     )
@@ -180,6 +180,9 @@ class Settings(Vendors, BaseSettings):
         description="the YAML files of studies whose trained models predict each new session after a daily update"
         " (`quantx research predict`)",
     )
+    studies_dir: Path = Field(
+        Path("data/studies"), description="the folder of studies: each has its dataset, model and report below its name"
+    )
     estimator_packages: tuple[str, ...] = Field(
         ("lightgbm", "sklearn"),
         description="the packages whose estimators a study may name: training imports them, which runs their code",
@@ -187,7 +190,7 @@ class Settings(Vendors, BaseSettings):
     mlflow_tracking_uri: str | None = Field(
         None,
         validation_alias=_names("mlflow_tracking_uri", "MLFLOW_TRACKING_URI"),
-        description="the MLflow server that records studies; by default files in data/studies/mlruns",
+        description="the MLflow server that records studies; by default files in mlruns below `studies_dir`",
     )
     sql_views: Path | None = Field(
         None,

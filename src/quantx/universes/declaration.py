@@ -51,6 +51,7 @@ class UniverseSpec(BaseModel):
     suffixes: dict[str, str] = {}  # value of `suffix_column`: the suffix of the exchange; other rows are left out
     only: dict[str, tuple[str, ...]] = {}  # column: the values of the selected rows
     etfs: bool = True  # nasdaq_trader: include funds
+    funds: bool = False  # all members are funds: recorded as their class
     # The plausibility checks of a list
     at_least: int = Field(1, ge=1)
     at_most: int | None = None

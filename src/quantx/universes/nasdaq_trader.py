@@ -36,9 +36,12 @@ def parse(spec: UniverseSpec, document: Document, latest: LatestSymbol) -> Membe
     remarks: list[str] = []
     left_out = 0
     excluded: set[str] = set()
+    funds: set[str] = set()
     columns = (symbols, "Security Name", "Test Issue", "ETF", *spec.only)
     for row in under_header(rows, columns, document.origin):
         symbol = american(row[symbols])
+        if symbol is not None and row["ETF"] == "Y" and row["Test Issue"] == "N":
+            funds.add(symbol)
         deselected = any(row[column].strip() not in values for column, values in spec.only.items())
         if symbol is None or deselected or (row["ETF"] == "Y" and not spec.etfs):
             left_out += 1
@@ -50,7 +53,7 @@ def parse(spec: UniverseSpec, document: Document, latest: LatestSymbol) -> Membe
         else:
             left_out += 1
             excluded.add(symbol)
-    return MemberList(members, remarks, left_out, frozenset(excluded))
+    return MemberList(members, remarks, left_out, frozenset(excluded), frozenset(funds))
 
 
 SOURCE = Source(parse, ".txt", "https://www.nasdaqtrader.com/dynamic/SymDir/nasdaqlisted.txt", is_exchange=True)

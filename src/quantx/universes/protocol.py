@@ -46,6 +46,7 @@ class MemberList:
     remarks: Sequence[str] = ()  # contradictions in the document, for people
     left_out: int = 0  # excluded rows: test issues, warrants
     excluded: frozenset[str] = frozenset()  # the symbols of excluded rows: they are listed, but no members
+    funds: frozenset[str] = frozenset()  # the symbols that the list marks as funds, members or not
 
 
 class Spellings:

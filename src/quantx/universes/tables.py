@@ -86,7 +86,8 @@ def members_of_rows(spec: UniverseSpec, rows: Sequence[Sequence[str]], where: st
         else:
             members.append((symbol, venue_of(symbol).market, name, first, last))
     remarks = [
-        f"{count} rows with the {spec.suffix_column} {value!a} are left out: `suffixes` has no exchange of it"
+        f"{count} row{'' if count == 1 else 's'} with the {spec.suffix_column} {value!a} left out:"
+        " `suffixes` has no exchange of it"
         for value, count in elsewhere.items()
     ]
     return MemberList(members, [*spellings.remarks, *remarks], left_out + sum(elsewhere.values()))

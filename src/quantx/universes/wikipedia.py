@@ -40,20 +40,20 @@ def parse(spec: UniverseSpec, document: Document, latest: LatestSymbol) -> Membe
     The page of the S&P 500 without readable changes is refused; of another page this is a remark.
     """
     if spec.url is None or _WITH_HISTORY in unquote(spec.url):
-        return _members_with_history(document, latest)
+        return _members_with_history(document, latest, dated=True)
     if spec.market != US.market or not has_tables(document, _IDS):
         return _members_today(spec, document)
     try:
-        return _members_with_history(document, latest)
+        return _members_with_history(document, latest, dated=False)
     except RefusedList as unreadable:
         today = _members_today(spec, document)
         return replace(today, remarks=[*today.remarks, f"the past members can't be read: {unreadable}"])
 
 
-def _members_with_history(document: Document, latest: LatestSymbol) -> MemberList:
+def _members_with_history(document: Document, latest: LatestSymbol, *, dated: bool) -> MemberList:
     constituents, changes_table = html_tables(document, _IDS)
     spellings = Spellings()
-    current = _current(constituents, document.origin, spellings)
+    current = _current(constituents, document.origin, spellings, dated=dated)
     changes, remarks = _changes(changes_table, document.origin)
     members, contradictions = membership(current, changes, latest)
     return MemberList(members, [*spellings.remarks, *remarks, *contradictions])
@@ -69,10 +69,10 @@ def _members_today(spec: UniverseSpec, document: Document) -> MemberList:
     return members_of_rows(spec.model_copy(update=of_page), rows, document.origin)
 
 
-def _current(rows: Sequence[Sequence[str]], where: str, spellings: Spellings) -> list[CurrentMember]:
+def _current(rows: Sequence[Sequence[str]], where: str, spellings: Spellings, *, dated: bool) -> list[CurrentMember]:
     header = [cell.strip() for cell in rows[0]] if rows else []
     symbol, name = (_heading(header, names, where) for names in (_SYMBOL, _NAME))
-    since = next((heading for heading in _SINCE if heading in header), None)
+    since = _heading(header, _SINCE, where) if dated else next((each for each in _SINCE if each in header), None)
     short = next((row for row in rows if row and len(row) != len(header)), None)
     if short is not None:
         raise RefusedList(f"{where}: the row {' | '.join(short)[:80]} has {len(short)} cells, not {len(header)}")

@@ -16,7 +16,7 @@ import pytest
 from quantx.core.model import Finding, Series, Window
 from quantx.core.tables import TABLES
 from quantx.core.tombstones import SymbolDays, Tombstone
-from quantx.errors import Busy, ConfigError
+from quantx.errors import Busy, ConfigError, LakeError
 from quantx.lake.store import LakeLocation
 from quantx.lake.table import open_tables
 from quantx.lake.tombstones import deleted_of, lift_tombstone, pending_of, read_tombstones
@@ -253,12 +253,8 @@ def test_where_another_process_works_nothing_is_deleted(traded: Desk) -> None:
 class Retained(LakeLocation):
     """A lake whose store refuses to delete raw objects."""
 
-    def delete(self, paths: list[str]) -> None:
-        from quantx.errors import LakeError
-
-        if any(path.startswith("raw/") for path in paths):
-            raise LakeError("the object is under a retention policy (BlobImmutableDueToPolicy)")
-        super().delete(paths)
+    def remove(self, path: str) -> None:
+        raise LakeError("the object is under a retention policy (BlobImmutableDueToPolicy)")
 
 
 def test_raw_objects_under_a_retention_policy_wait_and_belong_to_no_backup(traded: Desk) -> None:

@@ -118,3 +118,17 @@ def test_a_new_state_learns_the_intervals_from_the_lake(refresh: Any, desk: Any)
     desk.clock.at = datetime(2024, 3, 1, 12, tzinfo=UTC)
     refresh(STATIC.format("AAA, BBB"))
     assert Lake(desk.platform.location).universe("mine", on="2024-01-15")["symbol"].to_list() == ["AAA"]
+
+
+def test_the_class_of_funds_is_recorded_and_stays(refresh: Any, desk: Any) -> None:
+    refresh("{market: us, type: static, symbols: [SPY, QQQ], funds: true}")
+    rows = desk.rows("instruments").sort("instrument")
+    assert rows.select("instrument", "market", "asset_class", "status").rows() == [
+        ("us.QQQ", "us", "fund", "listed"),
+        ("us.SPY", "us", "fund", "listed"),
+    ]
+    before = desk.versions()
+    refresh("{market: us, type: static, symbols: [SPY, QQQ], funds: true}")
+    assert desk.versions() == before
+    refresh("{market: us, type: static, symbols: [AAPL, SPY]}")
+    assert desk.rows("instruments").height == 2

@@ -10,11 +10,13 @@ import obstore
 import pytest
 
 from quantx.core.tables import TABLES
+from quantx.core.tombstones import SymbolDays, Tombstone
 from quantx.errors import LakeError, RawNotReadable
 from quantx.lake.store import LakeLocation, open_location
 from quantx.lake.table import open_tables
 from quantx.pipeline.runtime.raw_place import confirm_raw
 from quantx.pipeline.verifying.verify import Verifier
+from quantx.pipeline.wiring import deleter_of
 from quantx.reader.lake import Lake
 from quantx.settings import Settings
 
@@ -132,6 +134,38 @@ def test_a_worker_needs_no_more_than_its_rights(
             shared.get(location.paths("raw")[0])
         with pytest.raises(LakeError, match="cannot write"):
             shared.put("meta/x", b"1")
+
+
+@pytest.mark.slow
+def test_a_deletion_waits_for_the_right_and_the_end_of_retention(
+    desk: Desk, guard: Guard, containers: dict[str, str]
+) -> None:
+    location = lake_behind(guard, containers)
+    desk.platform = desk.with_(location=location, tables=open_tables(location, TABLES))
+    desk.work(desk.backfill("AAA", "BBB"))
+    stone = Tombstone(
+        id="01M8QE8WHHFGRR9CTHKVCS0CP1",
+        source="tape",
+        at=desk.clock.now(),
+        by="eve",
+        reason="the licence ended",
+        symbols=(SymbolDays("AAA"),),
+    )
+    (old,) = location.paths("raw")
+    without_right = deleter_of(desk.platform).delete(stone)
+    assert "AuthorizationPermissionMismatch" in without_right.pending[old]["why"]
+    assert set(desk.rows()["symbol"]) == {"BBB"}
+    assert len(location.paths("raw")) == 2  # the one that stands for it is created, the old one stays
+
+    guard.grants.append(Grant("raw", frozenset({READ, DELETE}), ""))  # as deploy/grant.sh assigns it
+    (retained,) = deleter_of(desk.platform).resume()
+    assert "BlobImmutableDueToPolicy" in retained.pending[old]["why"]
+
+    guard.forget_retention()
+    assert [done.complete for done in deleter_of(desk.platform).resume()] == [True]
+    assert [path.count("01M8QE8WHHFGRR9CTHKVCS0CP1") for path in location.paths("raw")] == [1]
+    assert reprocess(desk.platform).commits == 0
+    assert not Verifier(location, TABLES, desk.platform.state.replies).verify().damages
 
 
 def test_a_worker_that_turns_bad_changes_no_evidence(

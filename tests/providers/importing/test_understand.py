@@ -64,8 +64,8 @@ SAME = {
     "03.01.2024;11;13;10;12,5;2000",
     "epoch": "timestamp,open,high,low,close,volume\n1704153600,10,12,9,11,1000\n1704240000000,11,13,10,12.5,2000\n"
     .replace("1704240000000", "1704240000"),
-    "nasdaq_com": 'Date,Close/Last,Volume,Open,High,Low\n'
-    '01/02/2024,$11.00,1000,$10,$12,$9\n01/13/2024,$12.5,2000,$11,$13,$10\n',
+    "nasdaq_com": "Date,Close/Last,Volume,Open,High,Low\n01/02/2024,$11.00,1000,$10,$12,$9\n"
+    "01/13/2024,$12.5,2000,$11,$13,$10\n",
     "investing_com": 'Date,Price,Open,High,Low,Vol.,Change %\n"Jan 02, 2024",11,10,12,9,1.00K,1%\n'
     '"Jan 03, 2024",12.5,11,13,10,2.00K,2%\n',
     "with_a_preface": "Symbol: AAPL\nExported 2024\n" + ROWS,
@@ -216,6 +216,7 @@ def test_a_file_without_a_header_by_its_declared_order() -> None:
         ("AAPL.csv", "AAPL"), ("aapl.us.txt", "AAPL"), ("brk-b.us.txt", "BRK.B"), ("aapl_us_d.csv", "AAPL"),
         ("^spx_d.csv", "^GSPC"), ("7203.T_daily.csv", "7203.T"), ("00700.HK.csv", "0700.HK"), ("AAPL_1min.csv", "AAPL"),
         ("AAPL_2019.csv", "AAPL"), ("daily_MSFT.csv", "MSFT"), ("BRK_A.csv", "BRK.A"), ("V.csv", "V"),
+        ("BTC-USD.csv", "BTC-USD"), ("EURUSD=X.csv", "EURUSD=X"), ("EURUSD.csv", None),
         ("all_stocks_5yr.csv", None), ("stock data.csv", None), ("20140605_trade.csv", None),
     ],
 )  # fmt: skip
@@ -317,6 +318,18 @@ def test_recorded_minutes_are_as_traded_and_in_new_yorks_hours(market_data: Path
     )
     assert one.form.stamps == "end"
     assert str(one.rows.rows["time"].min()) == "2019-02-11 14:30:00+00:00"  # stamped 09:31 in New York
+
+
+def test_marks_of_thousands_far_below_the_first_rows_are_seen() -> None:
+    days = pl.date_range(date(2020, 1, 1), date(2022, 12, 31), eager=True)
+    text = "date,open,high,low,close,volume\n" + "".join(f"{day},1.5,1.5,1.5,1.5,900\n" for day in days[:-1])
+    found = only(f'{text}{days[-1]},1.5,1.5,1.5,1.5,"1,900"\n')
+    assert (found.form.thousands, found.rows.rows["volume"][-1]) == (",", 1900)
+
+
+def test_prices_that_nothing_divides_need_no_basis() -> None:
+    assert only(ROWS, ImportOptions(), "BTC-USD.csv").form.basis == "as_traded"
+    assert only(ROWS, ImportOptions(), "CL=F.csv").form.basis == "as_traded"
 
 
 def test_a_form_survives_its_text() -> None:

@@ -11,7 +11,7 @@ from quantx.core.model import Window
 from quantx.state.tasks.port import NewTask
 from quantx.state.values import NewRun
 
-from ..contract import WEEK, Kit, in_threads, series, window
+from ..contract import LEASE, WEEK, Kit, in_threads, series, window
 
 
 class TestPlanning:
@@ -187,3 +187,29 @@ class TestLostMessages:
         kit.land(kit.one(kit.task()))
         kit.let_pass(100)
         assert kit.state.tasks.resend_lost(60) == 0
+
+
+class TestPlanningHeldTasks:
+    """Work that only its planner can do: files of its machine."""
+
+    def test_they_are_leased_at_once_and_no_message_is_sent(self, kit: Kit) -> None:
+        tasks = kit.state.tasks
+        wanted = [NewTask(series("A"), WEEK), NewTask(series("B"), WEEK)]
+        held = tasks.plan_held(NewRun("R9", "manual", "files", {}), wanted, "me", LEASE)
+        assert [(t.run_id, t.series.symbol, t.window) for t in held] == [("R9", "A", WEEK), ("R9", "B", WEEK)]
+        assert tasks.to_send(10, 60) == []
+        assert kit.claim(held[0].id, owner="other") == []
+        assert kit.land(*held) == {t.id for t in held}
+
+    def test_the_same_work_is_held_again_once_its_planner_is_dead(self, kit: Kit) -> None:
+        tasks, wanted = kit.state.tasks, [NewTask(series("A"), WEEK)]
+        (first,) = tasks.plan_held(NewRun("R8", "manual", "files", {}), wanted, "me", 60)
+        assert tasks.plan_held(NewRun("R9", "manual", "files", {}), wanted, "other", 60) == ()
+        kit.let_pass(61)
+        (again,) = tasks.plan_held(NewRun("R10", "manual", "files", {}), wanted, "other", 60)
+        assert (again.id, again.run_id, again.fence > first.fence) == (first.id, "R8", True)
+
+    def test_after_the_lease_they_are_lost_ones(self, kit: Kit) -> None:
+        kit.state.tasks.plan_held(NewRun("R9", "manual", "files", {}), [NewTask(series("A"), WEEK)], "me", 60)
+        kit.let_pass(600)
+        assert kit.state.tasks.resend_lost(60) == 1

@@ -47,6 +47,7 @@ class DemoResults:
     quarantine: pl.DataFrame
     recent: pl.DataFrame  # bars of all symbols over the last weeks
     manifest: Mapping[str, Any]
+    study: LineChart | None = None  # the value of its portfolio
 
 
 def write_page(path: Path, results: DemoResults) -> Path:
@@ -71,6 +72,7 @@ def demo_page(results: DemoResults) -> str:
         prices=_prices(results),
         actions=table_of(actions.select("ex_date", "kind", "value", "reference_close", "currency").to_dicts()),
         coverage=_coverage(results),
+        study=results.study,
         shown=min(_MOST_ROWS, len(series)),
         rejected=results.quarantine.height,
         quarantine=table_of(_reasons(results.quarantine)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections import defaultdict
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,7 +20,9 @@ from quantx.cli.demo.features import show_features
 from quantx.cli.demo.filings import show_filings
 from quantx.cli.demo.page import Chapter, DemoResults, write_page
 from quantx.cli.demo.proofs import show_proofs
+from quantx.cli.demo.rates import show_rates
 from quantx.cli.demo.script import Story, story_of
+from quantx.cli.demo.study import show_study
 from quantx.cli.logs import configure_logging
 from quantx.cli.options import existing_folder, settings_for
 from quantx.cli.output import counted, out, print_table
@@ -71,6 +74,8 @@ def demo(
             yfinance_base_url=url,
             yfinance_quota="unlimited",
             sec_base_url=url,
+            treasury_base_url=url,
+            ecb_base_url=url,
             contact="demo@example.org",
             max_attempts=2,
             log_level="ERROR",  # the story reports the failures
@@ -83,14 +88,18 @@ def demo(
                 out.print("These files hold no splits: their (adjusted) prices are used as the traded ones.")
             chapters = _tell(platform, market, story, url)
             show_filings(platform, market)
+            show_rates(platform)
             inspect(platform)
             show_features(platform)
             findings = _find(platform, market, story, chapters)
+            findings = replace(findings, study=show_study(platform, market, folder))
             _show(platform, findings)
             show_proofs(platform, folder, story.revision)
             page = write_page(folder / "report.html", findings)
     out.print(f"\n[bold]Results[/bold] (made in {time.monotonic() - started:.0f} s)")
     out.print(f"  report   {page.absolute()}  (open it in a browser)")
+    if findings.study is not None:
+        out.print(f"  study    {folder / 'study' / 'report.html'}  (momentum and value, out of sample)")
     out.print(f"  lake     {folder / 'lake'}  (raw replies, Delta tables, run reports)")
     out.print(f"  state    {folder / 'state'}  (PostgreSQL)")
     out.print(f"  export   {folder / 'export'}  (Parquet for pandas, DuckDB, Spark)")

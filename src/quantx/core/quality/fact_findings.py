@@ -27,15 +27,18 @@ def seen_by(rule: Rule, rows: pl.DataFrame, day: str, seen: pl.Expr) -> pl.DataF
     )
 
 
-def fact_findings(seen: pl.DataFrame, rules: Mapping[str, Rule]) -> list[Finding]:
-    """Return a finding per rule, source and symbol of violations (SEEN_SCHEMA)."""
+def fact_findings(seen: pl.DataFrame, rules: Mapping[str, Rule], next_step: Mapping[str, str] = _NEXT) -> list[Finding]:
+    """Return a finding per rule, source and symbol of violations (SEEN_SCHEMA).
+
+    `next_step` is that of the message, by severity; it may use `{symbol}`.
+    """
     grouped = (
         seen.unique(maintain_order=True)
         .sort("day", "seen", descending=[True, False])
         .group_by("rule", "source", "symbol", maintain_order=True)
         .agg("seen", "day")
     )
-    return list(_findings(grouped.rows(), rules))
+    return list(_findings(grouped.rows(), rules, next_step))
 
 
 def number(value: pl.Expr) -> pl.Expr:
@@ -51,7 +54,9 @@ def number(value: pl.Expr) -> pl.Expr:
 
 
 def _findings(
-    rows: Sequence[tuple[str, str, str, list[str], list[object]]], rules: Mapping[str, Rule]
+    rows: Sequence[tuple[str, str, str, list[str], list[object]]],
+    rules: Mapping[str, Rule],
+    next_step: Mapping[str, str],
 ) -> Iterator[Finding]:
     for name, source, symbol, seen, _ in sorted(rows, key=lambda row: row[:3]):
         rule = rules[name]
@@ -60,7 +65,7 @@ def _findings(
             rule.id,
             FINDING_SEVERITY[rule.severity],
             symbol,
-            f"{rule.meaning}: {shown}; {_NEXT[rule.severity].format(symbol=symbol)}",
+            f"{rule.meaning}: {shown}; {next_step[rule.severity].format(symbol=symbol)}",
             source=source,
             dataset=rule.dataset,
             facts={"times": len(seen), "seen": seen[:_LISTED]},

@@ -21,6 +21,7 @@ DAMAGED_OBJECT = "damaged_object"
 DOUBLED_KEYS = "doubled_keys"
 PREDECESSOR_UNKNOWN = "predecessor_unknown"
 FEATURES_FAILED = "features_failed"
+PREDICTIONS_FAILED = "predictions_failed"
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,14 @@ OPERATIONAL_RULES = (
         meaning="a feature set that follows the data by itself could not be built",
         why="stored features end before the newest bars; queries compute the newer rows, which takes longer",
         reference="the build after a run",
+    ),
+    OperationalRule(
+        PREDICTIONS_FAILED,
+        "error",
+        "study",
+        meaning="a study that follows the data by itself could not predict the new sessions",
+        why="predictions end before the newest bars, and who trades on them has none for the next session",
+        reference="the prediction after a run",
     ),
     OperationalRule(
         EVENTS_MISSING,

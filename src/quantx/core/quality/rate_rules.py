@@ -3,7 +3,8 @@
 `YIELD_ROW_RULES` and `FX_ROW_RULES` check single rows, which go to quarantine where they break one: the columns are
 those of the tables, `known_from` (of the reply) and `differs_in_filing`, whether the document has the day twice with
 different values. `RATE_RULES` check stored rows against their neighbours and open findings: `step` is the change
-against the row before (percentage points, or the logarithm of the ratio), `missing` the expected days without rates.
+against the published day before, at most ten days earlier (percentage points, or the logarithm of the ratio),
+`missing` the number of expected days without rates.
 """
 
 from __future__ import annotations
@@ -95,7 +96,7 @@ YIELD_JUMP = Rule(
     "rates",
     meaning=f"the yield changes by more than {YIELD_STEP:g} percentage point from one published day to the next",
     why="a typing error moves every return of bonds and every discounted value of the day",
-    reference="bills moved by 0.7 points on 2008-09-17; a larger step is rare and worth a look at the publisher's page",
+    reference="bills moved by 0.7 points on 2008-09-17; a larger step is rare: compare it with the publisher's page",
     broken=(pl.col("step").abs() > YIELD_STEP).fill_null(False),
 )
 FX_JUMP = Rule(

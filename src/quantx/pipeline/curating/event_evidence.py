@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
+from quantx.core.asset_classes import WITHOUT_ACTIONS, class_of
 from quantx.core.calendars import calendar
 from quantx.core.model import Finding
 from quantx.core.prices import CASH_KINDS
@@ -87,12 +88,15 @@ def prove_events(source: str, frames: ReplyFrames, basis: PriceBasis, known: Kno
 def _early_ends(
     source: str, replies: Sequence[GoodReply], bars: pl.DataFrame, settled: Mapping[int, date | None]
 ) -> dict[int, HeldReply]:
-    """Return the replies that end sessions before the vendor's last trade."""
+    """Return the replies that end sessions before the vendor's last trade: later splits may be missing in them.
+
+    Classes without splits are not held back: their markets trade around the clock, also before a day has a bar.
+    """
     held = {}
     lasts = dict(bars.group_by("series").agg(pl.col("date").max()).iter_rows())
     for series, reply in enumerate(replies):
         trades = [page.last_trade for page in reply.pages if page.last_trade is not None]
-        if not trades or series not in lasts:
+        if not trades or series not in lasts or class_of(reply.item.symbol) in WITHOUT_ACTIONS:
             continue
         last_trade = max(trades).astimezone(ZoneInfo(venue_of(reply.item.symbol).timezone)).date()
         early = ends_early(reply.item, source, lasts[series], last_trade, settled[series])

@@ -131,7 +131,7 @@ class RawZone:
     def remove(self, path: str) -> str | None:
         """Remove an object; return why it can't be removed now, None where it is gone."""
         try:
-            self.location.delete([path])
+            self.location.remove(path)
             return None
         except LakeError as error:
             log.warning("raw.not_removed", path=path, error=str(error))

@@ -88,12 +88,12 @@ def prepared(
     reader = FileReader()
     with TemporaryDirectory(prefix="quantx-import-") as spool:
         try:
-            scan = Scanner(options, reader, Path(spool), named).scan(paths, on_file)
+            known = known_pages(platform.location, platform.state, source, keep=not dry_run)
+            scan = Scanner(options, reader, Path(spool), known, named).scan(paths, on_file)
             found = Prepared(source, scan, refused=list(scan.refused))
             found.basis = _basis_of(platform, found)
-            known = known_pages(platform.location, platform.state, source, keep=not dry_run)
             new = [part for part in scan.parts if not known.has(part.key)]
-            found.known = len(scan.parts) - len(new)
+            found.known = scan.known + len(scan.parts) - len(new)
             found.new, refused = batches_of(new, splits, splits_from(splits, platform.tables))
             found.refused += refused
             yield found, reader

@@ -6,6 +6,7 @@ The raw objects are the truth. Their requests are kept in an index, so that each
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import polars as pl
@@ -16,7 +17,7 @@ from quantx.lake.store import LakeLocation
 from quantx.providers.importing.form import SPLITS, PageOrigin
 from quantx.state.port import State
 
-_SCHEMA = {"path": pl.String, "key": pl.String}
+_SCHEMA = {"path": pl.String, "key": pl.String, "file": pl.String, "parts": pl.Int64}
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,11 @@ class KnownPages:
     """The keys of the stored pages of a source."""
 
     keys: frozenset[str]
+    files: Mapping[str, int]  # files as they were declared, all of whose parts are stored, with their number
+
+    def parts_of(self, address: str, file_sha256: str, given: str) -> int:
+        """Return how many parts a file has, all of which are stored as declared; 0 where that is not so."""
+        return self.files.get(_file(address, file_sha256, given), 0)
 
     def has(self, key: str) -> bool:
         """Return whether a page with this key is stored."""
@@ -53,7 +59,9 @@ def known_pages(location: LakeLocation, state: State, source: str, *, keep: bool
             buffer = io.BytesIO()
             index.write_parquet(buffer, compression="zstd")
             location.put(index_path(source), buffer.getvalue())
-    return KnownPages(frozenset(index["key"]))
+    whole = index.group_by("file").agg(pl.col("key").n_unique().alias("stored"), pl.col("parts").max())
+    whole = whole.filter(pl.col("stored") == pl.col("parts"))
+    return KnownPages(frozenset(index["key"]), dict(whole.select("file", "parts").iter_rows()))
 
 
 def _is_of_dead_worker(location: LakeLocation, state: State, path: str) -> bool:
@@ -78,14 +86,21 @@ def _keys(location: LakeLocation, path: str) -> pl.DataFrame:
         pages = pl.read_parquet(io.BytesIO(location.get(path)), columns=["symbol", "request"])
     except (DamagedObject, pl.exceptions.PolarsError, OSError):
         return pl.DataFrame(schema=_SCHEMA)
-    keys = [key for symbol, request in pages.iter_rows() if (key := _key(symbol, request)) is not None]
+    rows = [
+        (path, f"{symbol} {origin.key}", _file(origin.path, origin.file_sha256, origin.given), origin.parts)
+        for symbol, request in pages.iter_rows()
+        if (origin := _origin(request)) is not None and origin.kind != SPLITS
+    ]
     # An object without pages of files stays in the index, so that it is not read again.
-    return pl.DataFrame({"path": path, "key": keys or [""]}, schema=_SCHEMA)
+    return pl.DataFrame(rows or [(path, "", "", 0)], schema=_SCHEMA, orient="row")
 
 
-def _key(symbol: str, request: str) -> str | None:
+def _file(address: str, file_sha256: str, given: str) -> str:
+    return f"{file_sha256} {given} {address}"
+
+
+def _origin(request: str) -> PageOrigin | None:
     try:
-        origin = PageOrigin.read(request)
+        return PageOrigin.read(request)
     except (ValueError, LookupError):
         return None
-    return None if origin.kind == SPLITS else f"{symbol} {origin.key}"

@@ -6,12 +6,13 @@ import itertools
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import polars as pl
 
 from quantx.errors import InvalidSymbol
+from quantx.pipeline.importing.known import KnownPages
 from quantx.providers.importing.found import FileReader, FoundFile, LeftOut, digest, find_files
 from quantx.providers.importing.options import ImportOptions
 from quantx.providers.importing.provider import FilePart, Spooled
@@ -41,6 +42,7 @@ class Scan:
     parts: list[FilePart] = field(default_factory=list)
     refused: list[RefusedFile] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)  # no tables of bars: no failure
+    known: int = 0  # parts of files that were imported as they are
 
 
 class Scanner:
@@ -51,9 +53,11 @@ class Scanner:
         options: ImportOptions,
         reader: FileReader,
         spool: Path,
+        known: KnownPages,
         named: Callable[[str], str] = lambda address: address,
     ) -> None:
         self._options, self._reader, self._spool, self._named = options, reader, spool, named
+        self._known, self._given = known, options.digest
         self._spooled = itertools.count()
 
     def scan(self, paths: Sequence[Path], on_file: Callable[[int], None] = lambda files: None) -> Scan:
@@ -68,6 +72,9 @@ class Scanner:
                         scan.left_out += [] if failed else [result]
                         continue
                     scan.files += 1
+                    if isinstance(result, int):
+                        scan.known += result
+                        continue
                     for each in result:
                         if isinstance(each, FilePart):
                             scan.parts.append(each)
@@ -79,12 +86,16 @@ class Scanner:
         scan.parts = _without_conflicts(scan, self._rows_of)
         return scan
 
-    def _read(self, found: FoundFile | LeftOut) -> LeftOut | list[FilePart | RefusedFile | LeftOut]:
+    def _read(self, found: FoundFile | LeftOut) -> LeftOut | int | list[FilePart | RefusedFile | LeftOut]:
+        """Return the parts of a file, or their number where all of them were imported before."""
         if isinstance(found, LeftOut):
             return found
         try:
             body = self._reader.read(found)
-            return self._parts(found, body)
+            sha256 = digest(body)
+            return self._known.parts_of(self._named(found.address), sha256, self._given) or self._parts(
+                found, body, sha256
+            )
         except NoBars as none:
             return [LeftOut(self._named(found.address), str(none), is_failure=False)]
         except (Undeclared, InvalidSymbol) as error:
@@ -92,8 +103,8 @@ class Scanner:
         except FORM_ERRORS as error:
             return [RefusedFile(self._named(found.address), form_problem(error))]
 
-    def _parts(self, found: FoundFile, body: bytes) -> list[FilePart | RefusedFile | LeftOut]:
-        sha256, parts = digest(body), list[FilePart | RefusedFile | LeftOut]()
+    def _parts(self, found: FoundFile, body: bytes, sha256: str) -> list[FilePart | RefusedFile | LeftOut]:
+        parts = list[FilePart | RefusedFile | LeftOut]()
         spool: Path | None = None
         for each in understand(found, body, self._options):
             if isinstance(each, InvalidSymbol):
@@ -104,7 +115,8 @@ class Scanner:
                 spool = spool or self._spool / f"{next(self._spooled)}.part"
                 place = _spooled(spool, each.body)
             parts.append(_part(each, self._named(found.address), sha256, place))
-        return parts
+        count = sum(isinstance(each, FilePart) for each in parts)
+        return [replace(each, given=self._given, parts=count) if isinstance(each, FilePart) else each for each in parts]
 
     def _rows_of(self, part: FilePart) -> pl.DataFrame:
         if isinstance(part.place, Spooled):

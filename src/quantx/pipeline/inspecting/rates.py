@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import timedelta
 
 import polars as pl
 import structlog
@@ -19,6 +20,11 @@ from quantx.state.findings.port import Findings
 log = structlog.get_logger()
 
 _RULES = {rule.id: rule for rule in RATE_RULES}
+_NEXT = {
+    "warn": "compare with the publisher's page and the document (`quantx explain {symbol}`), and acknowledge it with a"
+    " reason if it is correct"
+}
+_LONGEST_PAUSE = timedelta(days=10)  # between two rates that are compared: after it a tenor or currency begins again
 _SHOWN = 5  # days that a message names
 _LISTED = 200  # in the facts, for programs
 
@@ -40,7 +46,7 @@ def check_rates(tables: Tables, findings: Findings, symbols: Collection[str] | N
         if rows.height:
             parts.append(_jumps(rows, table))
             gaps += _gaps(rows, series.symbol)
-    current = [*fact_findings(pl.concat(parts), _RULES), *gaps]
+    current = [*fact_findings(pl.concat(parts), _RULES, _NEXT), *gaps]
     new, resolved = findings.restate(_RULES, None, None, current, "the rule holds now", symbols)
     log.info("rates.checked", findings=len(current), new=new, resolved=resolved)
     return new, resolved
@@ -53,7 +59,8 @@ def _jumps(rows: pl.DataFrame, table: Table) -> pl.DataFrame:
     rows = rows.sort("source", item, "date")
     before = pl.col(value).shift().over("source", item)
     step = pl.col(value) - before if is_yield else (pl.col(value) / before).log()
-    rows = rows.with_columns(step.alias("step"), before.alias("before"))
+    near = pl.col("date") - pl.col("date").shift().over("source", item) <= _LONGEST_PAUSE
+    rows = rows.with_columns(pl.when(near).then(step).alias("step"), before.alias("before"))
     text = pl.format("{} {}: {} after {}", item, "date", number(pl.col(value)), number(pl.col("before")))
     return seen_by(YIELD_JUMP if is_yield else FX_JUMP, rows, "date", text)
 

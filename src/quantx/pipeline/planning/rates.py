@@ -36,10 +36,11 @@ def plan_rates(context: Context, source: str | None = None, *, start: date | Non
         names = ", ".join(sorted(each.source for each in RATE_SERIES.values()))
         raise ConfigError(f"{source or names} publishes no rates; the sources of rates are {names}")
     tasks = [task for each in wanted for task in _tasks(context, each, start, again=again)]
-    request: dict[str, object] = {"rates": [each.symbol for each in wanted]}
+    request: dict[str, object] = {"symbols": [each.symbol for each in wanted]}
     if start is not None:
         request["start"] = str(start)
-    kind: RunKind = "daily" if start is None and not again else "backfill"
+    # Not "daily": those are the updates of universes, by which deadlines and costs are counted.
+    kind: RunKind = "manual" if start is None and not again else "backfill"
     return plan_filers(context, kind, tasks, [each.symbol for each in wanted], request)
 
 

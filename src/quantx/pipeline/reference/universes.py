@@ -26,6 +26,7 @@ from quantx.lake.protocol import Tables
 from quantx.lake.store import LakeLocation
 from quantx.pipeline.curating.restate import read_stored, restate
 from quantx.pipeline.reference.delistings import note_suspected_delistings
+from quantx.pipeline.reference.funds import record_funds
 from quantx.pipeline.reference.instruments import copy_history_to_state
 from quantx.pipeline.reference.snapshots import keep_decision, keep_document
 from quantx.pipeline.runtime.context import Context
@@ -71,6 +72,7 @@ def refresh_universes(
         raise ConfigError("the reason to accept is empty; give the reason for the record")
     declared = read_declaration(context.settings.declaration_path)
     selected = declared.select(phase, name)
+    funds = set[str]()
 
     def carry_out(holder: RoleHolder | None) -> list[RefreshResult]:
         if holder is None:
@@ -80,26 +82,29 @@ def refresh_universes(
         copy_history_to_state(tables, context.state.instruments)  # a new state has none yet
         latest = history_of(tables[SYMBOL_HISTORY.name].read()).latest_symbol
         reading = _Reading(declared.path.parent, Web.of(context.settings), latest)
-        results = [
-            _refresh(
-                _Case(
-                    context=context,
-                    tables=tables,
-                    holder=holder,
-                    phase=each,
-                    spec=spec,
-                    reading=reading,
-                    enabled=spec.name in enabled,
-                    accept=accept,
-                )
+        cases = [
+            _Case(
+                context=context,
+                tables=tables,
+                holder=holder,
+                phase=each,
+                spec=spec,
+                reading=reading,
+                enabled=spec.name in enabled,
+                accept=accept,
             )
             for each, spec in selected
         ]
+        results = [_refresh(case) for case in cases]
+        for case, result in zip(cases, results, strict=True):
+            funds.update(case.funds if result.decision != "refused" else ())
         for each in {p for p, _ in selected}:
             _write_csv(context.location, tables, each, [spec.name for spec in declared.phases[each]])
         return results
 
-    return committing(partial(take_role, context.location, tables, context.state, "universes"), carry_out)
+    results = committing(partial(take_role, context.location, tables, context.state, "universes"), carry_out)
+    record_funds(context, tables, funds)
+    return results
 
 
 @dataclass(frozen=True)
@@ -126,6 +131,12 @@ class _Case:
     document: Document | None = None
     snapshot: str | None = None
     parsed: MemberList = field(default_factory=lambda: MemberList(()))
+
+    @property
+    def funds(self) -> frozenset[str]:
+        """Return the funds in the document: those that it marks, or all members of a list of funds."""
+        members = frozenset(symbol for symbol, *_ in self.parsed.members) if self.spec.funds else frozenset()
+        return self.parsed.funds | members
 
     def read(self) -> pl.DataFrame:
         """Return the members in the source and keep its document; RefusedList if it cannot be read."""

@@ -73,9 +73,7 @@ def _estimate(
     known = np.array([_sessions(used.symbol, used.window) for used in past], dtype=float)
     requests = _requests(kind, tasks, sessions, past, known, providers)
     rows = _rows(kind, sessions, past, known)
-    size = _fitted(sessions, past, known, [used.size for used in past])
-    stored = sum(used.stored for used in past)
-    body = sum(used.size for used in past)
+    stored = _fitted(sessions, past, known, [used.stored for used in past])
     quota = quotas.get(source)
     return Estimate(
         source=source,
@@ -87,7 +85,7 @@ def _estimate(
         requests=requests,
         minutes=None if requests is None else _minutes(requests, quota),
         rows=rows,
-        raw_megabytes=None if size is None or not body else round(size * stored / body / 1e6, 3),
+        raw_megabytes=None if stored is None else round(stored / 1e6, 3),
         curated_megabytes=_curated(rows, kind, tables),
         past_tasks=sum(used.tasks for used in past),
     )
@@ -132,18 +130,20 @@ def _requests(
     known: np.ndarray,
     providers: Providers,
 ) -> int | None:
-    """Return the number of requests: as many as past tasks had, and at least one for the symbols of one request."""
+    """Return the number of requests: one for the symbols that fit into it, and further pages by past sessions."""
     source, dataset, timeframe = kind
     can = capabilities_of(providers, source)
     if can is None:
         return None
     at_once = can.symbols_at_once(timeframe) if dataset == "bars" else can.symbols_per_request
     least = math.ceil(len(tasks) / at_once)
-    if at_once == 1 and past:  # pages or none: it does not depend on the other symbols
-        per_task = sum(used.requests for used in past) / sum(used.tasks for used in past)
-        return max(least, round(per_task * len(tasks)))
-    fitted = _fitted(sessions, past, known, [used.requests for used in past])
-    return max(least, 0 if fitted is None else math.ceil(fitted))
+    if not past:
+        return least
+    if at_once == 1:
+        return round(sum(used.requests for used in past) / sum(used.tasks for used in past) * len(tasks))
+    further = sum(max(0, used.requests - math.ceil(used.tasks / at_once)) for used in past)
+    lengths = float(sum(used.tasks * length for used, length in zip(past, known, strict=True)))
+    return least + (math.ceil(further / lengths * float(sessions.sum())) if lengths else 0)
 
 
 def _rows(kind: Kind, sessions: np.ndarray, past: Sequence[TaskUsage], known: np.ndarray) -> int | None:

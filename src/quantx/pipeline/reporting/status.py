@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, get_args
 
+from quantx.lake.store import LakeLocation
+from quantx.lake.tombstones import deleted_of, pending_of
 from quantx.queues.protocol import Depth
 from quantx.state.port import State
 from quantx.state.values import TaskState
@@ -32,3 +34,11 @@ def status_of(state: State, depth: Depth, lake: str, now: datetime) -> dict[str,
         "findings": state.findings.count_open(),
         "gaps": {how: sum(row[how] for row in gaps) for how in ("open", "explained")},
     }
+
+
+def deletion_counts(location: LakeLocation) -> dict[str, int]:
+    """Return the numbers of tombstones in force and of deletions that are not complete, and of their raw objects."""
+    stones = deleted_of(location).stones
+    left = [stone for stone in stones if not stone.done]
+    waiting = sum(len(pending_of(location, stone)) for stone in left)
+    return {"tombstones": len(stones), "not_complete": len(left), "raw_objects_left": waiting}

@@ -83,11 +83,13 @@ class PageOrigin:
     file_sha256: str
     form: FileForm
     kind: str = "file"  # or SPLITS
+    given: str = ""  # digest of what was declared: with the same file and declaration, nothing has to be read again
+    parts: int = 1  # symbols of the file
 
     @property
     def url(self) -> str:
         """Return the request as a page stores it."""
-        return f"import:{quote(self.path)}?{self.key}"
+        return f"import:{quote(self.path)}?{self.key}&given={self.given}&parts={self.parts}"
 
     @property
     def key(self) -> str:
@@ -98,12 +100,13 @@ class PageOrigin:
     @classmethod
     def read(cls, url: str) -> PageOrigin:
         """Return the origin of a stored page; ValueError where its request is none of an import."""
-        parts = urlsplit(url)
-        if parts.scheme != "import":
+        split = urlsplit(url)
+        if split.scheme != "import":
             raise ValueError("the request is none of an import")
-        values = {name: found[0] for name, found in parse_qs(parts.query, keep_blank_values=True).items()}
-        path = unquote(parts.path)
-        return cls(path, values.pop("sha256", ""), FileForm.decoded(values), values.get("page", "file"))
+        values = {name: found[0] for name, found in parse_qs(split.query, keep_blank_values=True).items()}
+        path = unquote(split.path)
+        kind, given, parts = values.get("page", "file"), values.get("given", ""), int(values.get("parts", "1"))
+        return cls(path, values.get("sha256", ""), FileForm.decoded(values), kind, given, parts)
 
 
 def _columns_text(columns: Mapping[str, str | int]) -> str:

@@ -20,6 +20,12 @@ _TAIL = re.compile(rf"(?:[ _]{_WORDS})+$", re.IGNORECASE)
 _HEAD = re.compile(r"^(?:table|stock|daily|historicaldata|hist)[ _](?=.)", re.IGNORECASE)
 _STOOQ = re.compile(r"(?P<code>[a-z0-9^._-]+)_(?P<market>us|uk|jp|hk|de|pl)_[dwm]", re.IGNORECASE)
 _STOOQ_INDEX = re.compile(r"(?P<code>\^[a-z0-9]+)_[dwm]", re.IGNORECASE)
+_CURRENCIES = frozenset(
+    (
+        *("AUD", "CAD", "CHF", "CNH", "CNY", "CZK", "DKK", "EUR", "GBP", "HKD", "HUF", "JPY", "MXN", "NOK", "NZD"),
+        *("PLN", "SEK", "SGD", "TRY", "USD", "ZAR"),
+    )
+)
 _SHARE_CLASS = re.compile(r"([A-Z]{1,5})_([A-Z])")
 _OURS_OF_STOOQ = {theirs: ours for ours, theirs in INDICES.items()}
 
@@ -37,6 +43,11 @@ class SymbolRule:
         text = text.strip()
         if text in self.names:
             return symbol_of(self.names[text])
+        if len(text) == 6 and {text[:3].upper(), text[3:].upper()} <= _CURRENCIES:
+            raise InvalidSymbol(
+                f"{text} has the form of a share and of a pair of currencies: name it {text.upper()}=X, or declare its"
+                " symbol in config/imports.yaml"
+            )
         if (own := _OURS_OF_STOOQ.get(text.lower())) is not None:
             return own
         if self.suffix and not text.upper().endswith(self.suffix.upper()):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 
 from quantx.errors import ConfigError
 from quantx.providers.importing.form import BASES, FIELDS
@@ -27,6 +28,11 @@ class ImportOptions:
     price_factor: float | None = None
     volume_factor: float | None = None
     symbols: SymbolRule = field(default_factory=SymbolRule)
+
+    @property
+    def digest(self) -> str:
+        """Return what tells this declaration from another one."""
+        return sha256(repr(self).encode()).hexdigest()[:16]
 
     def __post_init__(self) -> None:
         """Raise ConfigError for a value that can't be."""

@@ -13,6 +13,7 @@ from typing import Any
 import polars as pl
 
 from quantx.core.model import Clock, Payload, Window
+from quantx.core.symbols import MARKETS
 from quantx.errors import MalformedPayload, TerminalProviderError, UnknownSymbol
 from quantx.providers.drift import FieldChange
 from quantx.providers.events import EventKind, SentEvent, read_events
@@ -57,11 +58,13 @@ class FilePart:
     address: str  # of the file, and of the member in an archive
     file_sha256: str
     place: FoundFile | Spooled
+    given: str = ""  # digest of the declaration
+    parts: int = 1  # symbols of the file
 
     @property
     def origin(self) -> PageOrigin:
         """Return the request of the part's page."""
-        return PageOrigin(self.address, self.file_sha256, self.form)
+        return PageOrigin(self.address, self.file_sha256, self.form, given=self.given, parts=self.parts)
 
     @property
     def key(self) -> str:
@@ -99,7 +102,7 @@ def capabilities_of_imports(source: str, basis: PriceBasis) -> Capabilities:
     return Capabilities(
         source=source,
         timeframes=("1d", "1m"),
-        markets=("us", "hk", "jp", "eu"),
+        markets=MARKETS,
         symbols_per_request=1,
         price_basis=basis,
         needs_key=False,

@@ -10,6 +10,7 @@ from datetime import date
 
 import polars as pl
 
+from quantx.core.asset_classes import facts_of_class
 from quantx.core.hours import trading_hours
 from quantx.core.symbols import venue_of
 from quantx.errors import InvalidSymbol
@@ -30,7 +31,8 @@ _LEAN_MINUTE = re.compile(
 _LEAN_DAILY = re.compile(r"\d{8} \d{2}:\d{2},\d+,\d+,\d+,\d+,\d+")
 _ROW = re.compile(r'"?(\d{4}[-./]?\d{2}[-./]?\d{2}|\d{1,2}[-./]\d{1,2}[-./]\d{2,4}|[A-Za-z]{3} \d{1,2}, \d{4})')
 _HEADER_WITHIN = 2000  # lines that a job may have written before the header
-_SAMPLE = 5000  # rows whose numbers decide about decimal marks
+_FEW, _MANY = 300, 100_000  # lines that decide about the forms of dates and numbers
+_SAMPLE = 5000  # values of a typed table that do
 _PRICES = ("open", "high", "low", "close")
 _LONG_BARS = (("weeks", 6, 8), ("months", 27, 33), ("quarters", 87, 95), ("years", 360, 370))  # days from bar to bar
 
@@ -72,17 +74,23 @@ def _of_text(file: FoundFile, body: bytes, options: ImportOptions) -> Iterator[U
         yield lean
         return
     encoding = encoding_of(body)
-    head = lines_of(decoded(body[: 2**20] if encoding != "utf-16" else body, encoding).rstrip("\ufffd"), _HEADER_WITHIN)
+    head = lines_of(_beginning(body, encoding, _HEADER_WITHIN), _HEADER_WITHIN)
     if wide := _wide_header(head):
         yield from _of_wide(file, body, encoding, head, wide, options)
         return
     form, header = _text_form(head, options, encoding)
-    sample = _sample_of(body, form, header)
-    form = _with_values(form, sample, options)
     if "symbol" not in form.columns or options.symbols.pattern is not None:
         symbol = options.symbols.of_file(file.inner, file.name)
-        yield _finished(file, symbol, form, header, body, options, whole=True)
+        form = _with_values(form, body, header, options)
+        try:
+            yield _finished(file, symbol, form, header, body, options, whole=True)
+        except WrongForm:  # unless the first lines are not like the others
+            other = _with_sample(form, _sample_of(body, form, header, _MANY), options)
+            if other == form:
+                raise
+            yield _finished(file, symbol, other, header, body, options, whole=True)
         return
+    form = _with_sample(form, _sample_of(body, form, header, _MANY), options)
     position = _position(form.columns["symbol"], header)
     parts = slices_of_lines(body, form, position)
     for name, part in parts:
@@ -135,20 +143,35 @@ def _position(column: str | int, header: Sequence[str]) -> int:
     return column if isinstance(column, int) else list(header).index(column)
 
 
-def _sample_of(body: bytes, form: FileForm, header: Sequence[str]) -> dict[str, list[str]]:
-    """Return the first cells of each column; of a small file all of them."""
-    text = decoded(body[: 2**23] if form.encoding != "utf-16" else body, form.encoding)
-    lines = lines_of(text)[form.header :]
+def _sample_of(body: bytes, form: FileForm, header: Sequence[str], most: int) -> dict[str, list[str]]:
+    """Return the cells of each column in the first lines."""
+    lines = lines_of(_beginning(body, form.encoding, most), form.header + most)[form.header :]
     positions = {name: _position(column, header) for name, column in form.columns.items()}
-    cells = [split_line(line, form.separator) for line in lines[: _SAMPLE * 20]]
+    cells = [split_line(line, form.separator) for line in lines]
     return {name: [row[at] for row in cells if at < len(row) and row[at]] for name, at in positions.items()}
 
 
-def _with_values(form: FileForm, sample: dict[str, list[str]], options: ImportOptions) -> FileForm:
-    """Return the form with the meaning of its dates and numbers."""
+def _beginning(body: bytes, encoding: str, lines: int) -> str:
+    """Return the beginning of a text, with at least so many lines of the usual length."""
+    size = lines * 400
+    if encoding == "utf-16" or len(body) <= size:
+        return decoded(body, encoding)
+    cut = body.rfind(b"\n", 0, size)
+    return decoded(body[: cut if cut > 0 else size], encoding)
+
+
+def _with_values(form: FileForm, body: bytes, header: Sequence[str], options: ImportOptions) -> FileForm:
+    """Return the form with the meaning of its dates and numbers, by few lines, or by more where these do not decide."""
+    try:
+        return _with_sample(form, _sample_of(body, form, header, _FEW), options)
+    except (Undeclared, WrongForm):
+        return _with_sample(form, _sample_of(body, form, header, _MANY), options)
+
+
+def _with_sample(form: FileForm, sample: dict[str, list[str]], options: ImportOptions) -> FileForm:
     dates = [text for text in sample["date"] if text[0].isalnum() and any(map(str.isdigit, text))]
     date_format = options.date_format or _date_format(dates)
-    numbers = {name: texts[:_SAMPLE] for name, texts in sample.items() if name in (*_PRICES, "volume", "adj_close")}
+    numbers = {name: texts for name, texts in sample.items() if name in (*_PRICES, "volume", "adj_close")}
     decimal, thousands = (options.decimal, "." if options.decimal == "," else ",") if options.decimal else (".", "")
     if not options.decimal:
         decimal, thousands = number_marks_of(numbers)
@@ -307,7 +330,7 @@ def _finished(
     if timeframe == "1m":
         form = form.with_values(stamps=options.stamps or _stamps(body, form, symbol))
         rows = read_file(body, form, symbol)
-    form = replace(form, basis=_basis(file, form, header, rows, options))
+    form = replace(form, basis=_basis(file, symbol, form, header, rows, options))
     return _placed(symbol, form, rows, None if whole else body)
 
 
@@ -356,7 +379,9 @@ def _stamps(body: bytes, form: FileForm, symbol: str) -> str:
     raise Undeclared("a stamp may be the start or the end of its minute: give --stamps start or --stamps end")
 
 
-def _basis(file: FoundFile, form: FileForm, header: Sequence[str], rows: FileRows, options: ImportOptions) -> str:
+def _basis(
+    file: FoundFile, symbol: str, form: FileForm, header: Sequence[str], rows: FileRows, options: ImportOptions
+) -> str:
     """Return what prices are divided by: as declared, as the layout's origin documents it, or as its events show."""
     layout = layout_of(header) if header else None
     known = form.basis or (layout.basis if layout else None)
@@ -368,6 +393,8 @@ def _basis(file: FoundFile, form: FileForm, header: Sequence[str], rows: FileRow
         raise Undeclared(
             "its splits do not show in its prices, which are therefore divided by them: give --basis split_adjusted"
         )
+    if known is None and not facts_of_class(symbol).has_actions:
+        return "as_traded"  # nothing divides the prices of an index, a pair, a coin or a future
     if known is None:
         raise Undeclared(
             "its header does not show what the prices are divided by: give --basis as_traded, --basis split_adjusted"
