@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,8 @@ import polars as pl
 from benchmarks.measure import apart, stretch
 from benchmarks.table import Line, Outcome
 from quantx.core.calendars import calendar
-from quantx.core.features.compute import PRICES, compute
-from quantx.core.features.feature import Feature
+from quantx.core.features.compute import compute
+from quantx.core.features.feature import BARS, Feature
 from quantx.core.features.kernels import Talib
 from quantx.core.features.sets import SETS
 from quantx.core.features.tail import carried_names, compute_tail, rows_before
@@ -117,41 +117,28 @@ def plain_alpha158(symbols: int, rows: int) -> dict[str, Any]:
 
 
 def plain_loop(symbols: int, rows: int) -> dict[str, Any]:
-    """Call TA-Lib for each symbol and each kernel, into columns that are there."""
-    bars = bars_of(symbols, rows)
-    given = {name: bars[name].to_numpy() for name in (*PRICES[:4], "volume")}
-    calls = _calls([each.kernel for each in chosen() if isinstance(each.kernel, Talib)])
-    outputs = [np.empty(bars.height) for _, _, _, count in calls for _ in range(count)]
+    """Call TA-Lib for each symbol and each kernel, into new columns: as traded, and NaN where there is no value."""
+    import talib
 
-    def loop(_bars: pl.DataFrame) -> pl.DataFrame:
+    kernels = dict.fromkeys(each.kernel for each in chosen() if isinstance(each.kernel, Talib))
+    calls = [
+        (getattr(talib, each.function.upper()), each.inputs, dict(each.parameters), len(each.outputs) or 1)
+        for each in kernels
+    ]
+
+    def loop(bars: pl.DataFrame) -> pl.DataFrame:
+        given = {name: bars[name].to_numpy() for name in BARS}
+        columns = [np.empty(bars.height) for *_, count in calls for _ in range(count)]
         for start in range(0, symbols * rows, rows):
             at, place = slice(start, start + rows), 0
             for function, inputs, parameters, count in calls:
                 result = function(*(given[name][at] for name in inputs), **parameters)
                 for values in result if count > 1 else (result,):
-                    outputs[place][at] = values
+                    columns[place][at] = values
                     place += 1
-        return pl.DataFrame({f"f{n}": values for n, values in enumerate(outputs)})
+        return pl.DataFrame({f"column {n}": values for n, values in enumerate(columns)})
 
-    return _best(loop, bars)
-
-
-def _calls(
-    kernels: Sequence[Talib],
-) -> list[tuple[Callable[..., Any], tuple[str, ...], Mapping[str, float], int]]:
-    """Return the function, inputs, parameters and number of outputs of each kernel, once."""
-    import talib
-    from talib import abstract
-
-    return [
-        (
-            getattr(talib, each.function.upper()),
-            each.inputs,
-            dict(each.parameters),
-            len(abstract.Function(each.function.upper()).output_names),
-        )
-        for each in dict.fromkeys(kernels)
-    ]
+    return _best(loop, bars_of(symbols, rows))
 
 
 def _expression(feature: Feature) -> pl.Expr:

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -63,7 +63,9 @@ FAULTS: dict[str, Callable[[Path], object]] = {
     "cut": lambda file: file.write_bytes(file.read_bytes()[:-9]),
     "a flipped bit": flipped,
     "a folder": lambda file: (file.unlink(), file.mkdir()),
-    "from two years ago": lambda file: write_calendar(calendar("XTKS"), a_year_from(TODAY).replace(day=1), file.parent),
+    "from two years ago": lambda file: write_calendar(
+        calendar("XTKS"), a_year_from(TODAY) - timedelta(days=1), file.parent
+    ),
     "of other rules of the time zone": of_other_rules,
 }
 

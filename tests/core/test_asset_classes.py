@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import lzma
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -172,6 +174,15 @@ FUTURES = {  # day: (a session, a bar is expected)
 def test_futures_trade_on_holidays_without_a_settlement(day: str, known: tuple[bool, bool]) -> None:
     on = date.fromisoformat(day)
     assert (calendar("GLOBEX").is_session(on), on in set(expected_sessions("GLOBEX"))) == known
+
+
+def test_the_trading_days_of_futures_are_the_recorded_ones_of_globex(market_data: Path) -> None:
+    path = market_data / "known_answers" / "exchange_calendars" / "cmes.csv.xz"
+    if not path.is_file():
+        pytest.skip("no recorded sessions of CMES")
+    rows = lzma.decompress(path.read_bytes()).decode().splitlines()[1:]
+    recorded = tuple(date.fromisoformat(row[:10]) for row in rows)
+    assert calendar("GLOBEX").sessions(recorded[0], recorded[-1]) == recorded
 
 
 def test_a_session_of_futures_ends_at_midnight_in_new_york() -> None:

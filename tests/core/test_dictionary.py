@@ -9,7 +9,7 @@ import pytest
 
 from quantx.core.column_meanings import MEANINGS
 from quantx.core.dictionary import COLUMNS, NULLABLE, fields_of
-from quantx.core.features.tables import feature_of
+from quantx.core.features.tables import FEATURE_TABLES, feature_of
 from quantx.core.table import Table
 from quantx.core.tables import BARS_1D, QUARANTINE, TABLES
 
@@ -17,8 +17,8 @@ from quantx.core.tables import BARS_1D, QUARANTINE, TABLES
 def test_every_column_of_every_table_is_told() -> None:
     told = {f.name for table in TABLES.values() for f in fields_of(table) if feature_of(table, f.name) is None}
     assert told == set(COLUMNS) == set(MEANINGS)
-    curated = {name.removesuffix("_revisions") for name, table in TABLES.items() if table.zone != "features"}
-    assert set(NULLABLE) == curated
+    of_sets = {table.name for table in FEATURE_TABLES}
+    assert set(NULLABLE) == {name.removesuffix("_revisions") for name in TABLES} - of_sets
 
 
 def test_a_field_says_unit_zone_origin_and_whether_it_may_be_null() -> None:

@@ -31,15 +31,15 @@ class Pods:
     folder: Path
     environment: Mapping[str, str]
     started: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)  # Sail asks for all workers at once
 
     def create(self, pod: dict[str, object]) -> None:
         """Start a worker with the environment of its pod; its address is this machine's."""
         [container] = pod["spec"]["containers"]  # type: ignore[index]
         given = {each["name"]: each.get("value") or "127.0.0.1" for each in container["env"]}
-        log = (self.folder / f"worker-{len(self.started)}.log").open("wb")
         environment = {**os.environ, **self.environment, **given, "SAIL_CLUSTER__WORKER_LISTEN_HOST": "127.0.0.1"}
-        environment["QUANTX_TEST_WORKER"] = str(len(self.started))
-        with log:
+        with self.lock, (self.folder / f"worker-{len(self.started)}.log").open("wb") as log:
+            environment["QUANTX_TEST_WORKER"] = str(len(self.started))
             self.started.append(subprocess.Popen([SAIL, "worker"], env=environment, stdout=log, stderr=log))
 
     def stop(self) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from quantx.core.calendars import calendar
+from quantx.core.features.feature import FeatureSet
 from quantx.core.features.sets import SETS
 from quantx.core.table import INSTANT, Table
 from quantx.core.tables import ACTIONS, BARS_1D, SYMBOL_HISTORY, TABLES, UNIVERSE_MEMBERS
@@ -100,11 +101,10 @@ class FeatureSite:
     def lake(self) -> Lake:
         return lake_of(self.settings)
 
-    def build(
-        self, name: str = "technical", symbols: Sequence[str] | None = None, universe: str | None = None
-    ) -> Built:
+    def build(self, chosen: str | FeatureSet = "technical", symbols: Sequence[str] | None = None) -> Built:
         self.clock.at += timedelta(hours=1)
-        built = build(self.platform, SETS[name], LocalEngine(), symbols=symbols)
+        feature_set = SETS[chosen] if isinstance(chosen, str) else chosen
+        built = build(self.platform, feature_set, LocalEngine(), symbols=symbols)
         assert built is not None
         return built
 

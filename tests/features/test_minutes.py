@@ -62,7 +62,7 @@ def stored(site: FeatureSite) -> pl.DataFrame:
 
 
 def test_a_build_stores_the_minutes_of_regular_sessions_with_the_end_of_their_minute(site: FeatureSite) -> None:
-    built = site.build(MINUTE)
+    built = site.build("minute")
     assert (built.rows, built.symbols, built.whole) == (2 * 4 * 59, 2, True)
     rows = stored(site)
     assert rows.select((pl.col("public_at") - pl.col("time") == timedelta(minutes=1)).all()).item()
@@ -71,16 +71,16 @@ def test_a_build_stores_the_minutes_of_regular_sessions_with_the_end_of_their_mi
     one = pl.lit(1.0)
     expected = compute(MINUTE.features, bars.with_columns(split_factor=one, total_factor=one))
     assert rows.filter(pl.col("symbol") == "BBB").select(expected.columns).equals(expected)
-    assert site.build(MINUTE).rows == 0  # nothing has changed
+    assert site.build("minute").rows == 0  # nothing has changed
 
 
 def test_a_correction_replaces_its_own_session_and_a_new_month_is_added(site: FeatureSite, tmp_path: Path) -> None:
-    site.build(MINUTE)
+    site.build("minute")
     before = stored(site)
     wrong = minutes_of("AAA", 1).filter(pl.col("time") == datetime(2024, 5, 31, 13, 50, tzinfo=UTC))
     site.commit(BARS_1M, BARS_1M.empty(), wrong.with_columns(pl.col("close") * 1.01))
     site.commit(BARS_1M, minutes_of("BBB", 3, [date(2024, 7, 1)]))
-    built = site.build(MINUTE)
+    built = site.build("minute")
     assert (built.rows, built.removed, built.whole) == (59, 0, False)
     changed = stored(site).join(before, on=["symbol", "time", "known_from"], how="anti")
     assert changed.select("symbol", "date").unique().sort("symbol").rows() == [
@@ -90,13 +90,13 @@ def test_a_correction_replaces_its_own_session_and_a_new_month_is_added(site: Fe
     assert changed.filter(pl.col("symbol") == "AAA")["time"].min() == wrong["time"][0]  # no look-ahead
     assert site.platform.tables[TABLE.revisions.name].read().height == built.changed
     anew = site.copy(tmp_path / "anew")
-    anew.build(MINUTE)
+    anew.build("minute")
     values = [c for c in TABLE.schema if c != "known_from"]
     assert stored(site).select(values).equals(stored(anew).select(values))
 
 
 def test_a_query_computes_the_minutes_of_its_sessions(site: FeatureSite) -> None:
-    site.build(MINUTE)
+    site.build("minute")
     shown = site.lake().features("minute", "AAA", start=DAYS[1], end=DAYS[2], timeframe="1m")
     rows = stored(site).filter((pl.col("symbol") == "AAA") & pl.col("date").is_between(DAYS[1], DAYS[2]))
     assert shown.drop("known_from").equals(rows.select(shown.drop("known_from").columns))
@@ -108,7 +108,7 @@ def test_a_query_computes_the_minutes_of_its_sessions(site: FeatureSite) -> None
 
 
 def test_without_minutes_nothing_is_built(tmp_path: Path) -> None:
-    assert FeatureSite(tmp_path / "lake").build(MINUTE).rows == 0
+    assert FeatureSite(tmp_path / "lake").build("minute").rows == 0
 
 
 def test_a_minute_feature_needs_no_adjustment() -> None:

@@ -10,15 +10,14 @@ from quantx.core.model import Payload, Window
 from quantx.errors import MalformedPayload
 from quantx.providers.ecb import Ecb
 from quantx.providers.protocol import Request
-
-from .vendor_stub import Answer, NoClock, StoppedClock, stub_vendor
+from quantx.testing.stub_vendor import Answer, NoClock, StoppedClock, stub_vendor
 
 HEAD = (
     b'<?xml version="1.0" encoding="UTF-8"?><gesmes:Envelope xmlns:gesmes="http://www.gesmes.org/xml/2002-08-01"'
     b' xmlns="http://www.ecb.int/vocabulary/2002-08-01/eurofxref"><gesmes:subject>Reference rates</gesmes:subject>'
     b"<gesmes:Sender><gesmes:name>European Central Bank</gesmes:name></gesmes:Sender><Cube>"
 )
-# Published rates of three days (eurofxref-hist.xml), some of their currencies.
+# 1999-01-04 and 2022-12-30 as published (eurofxref-hist.xml), some of their currencies; the other day has that form.
 BODY = (
     HEAD
     + b'<Cube time="2024-03-18"><Cube currency="USD" rate="1.0892"/><Cube currency="JPY" rate="162.54"/></Cube>'

@@ -151,3 +151,13 @@ def test_a_value_that_was_public_too_late_is_none() -> None:
     )
     found, late = without_late_values(table, ["x"], pl.Series(days), 1)
     assert (found["x"].to_list(), late) == ([1.0, None, 3.0], 1)
+
+
+def test_a_label_is_that_of_the_set_of_labels_where_nothing_halts_or_ends(dataset: Dataset, study_lake: Lake) -> None:
+    """The set counts rows and knows no end; a study counts sessions. Of plain securities both are the same."""
+    theirs = study_lake.features("labels.forward_return_5", symbols=list(PLAIN)).drop("public_at", "known_from")
+    ours = dataset.table.filter(pl.col("symbol").is_in(PLAIN)).select("symbol", "date", "label", "label_end")
+    both = ours.join(theirs, on=["symbol", "date"], suffix="_of_set")
+    assert both.height == ours.height
+    assert (both["label"] - both["forward_return_5"]).abs().max() < 1e-12  # type: ignore[operator]
+    assert both["label_end"].equals(both["label_end_of_set"].alias("label_end"))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from quantx.core.symbol_history import Naming, SymbolHistory
-from quantx.errors import ConfigError
+from quantx.errors import ConfigError, RefusedList
 from quantx.universes.map_files import parse_csv, parse_map_file, read_history
 from quantx.universes.protocol import Document
 
@@ -147,3 +147,10 @@ def test_a_folder_without_files_is_refused(tmp_path: Path) -> None:
         read_history(tmp_path, "lean")
     with pytest.raises(ConfigError, match="can't be read"):
         read_history(tmp_path / "none.csv", "csv")
+
+
+def test_a_file_may_name_the_class_of_a_fund_and_a_wrong_one_is_refused_with_all() -> None:
+    (fund,) = parse_csv(document("symbol,from,to,instrument,asset_class\nSPY,1993-01-29,,spy,fund\n"))
+    assert fund.asset_class == "fund"
+    with pytest.raises(RefusedList, match="'etf' is no asset class; it is one of equity, fund, index"):
+        parse_csv(document("symbol,from,to,instrument,asset_class\nSPY,1993-01-29,,spy,etf\n"))

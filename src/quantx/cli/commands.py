@@ -154,7 +154,7 @@ COMMANDS: Mapping[str, CommandModules] = {
         "fundamentals_show",
         summary="Fetch the filings and facts of filers from the SEC, and show them point in time.",
     ),
-    "features": _of("features", summary="Build the declared features, and show what is built."),
+    "features": _of("features", summary="List the declared features, and build the tables that store them."),
     "research": _of(
         "research",
         summary="Run a study: build a dataset without look-ahead, train a model, judge it, and write its predictions.",

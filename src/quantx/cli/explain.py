@@ -14,6 +14,7 @@ from quantx.errors import ConfigError
 
 if TYPE_CHECKING:
     from quantx.reader.explain import Explanation
+    from quantx.reader.explain.feature_value import FeatureValue
     from quantx.reader.explain.filed_value import FiledValue
     from quantx.reader.explain.rate_value import RateValue
 
@@ -32,13 +33,14 @@ def explain(
             "--field",
             "--concept",
             help="open, high, low, close or volume; a concept, as in revenue_annual; a tag, as in us-gaap:Assets;"
-            " a rate, as in rates:10y of UST, or fx_rates:USD of EUR.",
+            " a rate, as in rates:10y of UST, or fx_rates:USD of EUR; a feature, as in technical.rsi_14.",
         ),
     ] = "close",
     time: Annotated[
         str | None, typer.Option(help="Explain a minute: HH:MM in the exchange's zone, or an instant with its offset.")
     ] = None,
     source: Annotated[str | None, typer.Option(help="Only this vendor; by default the one that queries show.")] = None,
+    universe: Annotated[str | None, typer.Option(help="Of a feature that compares its members.")] = None,
     as_of: AsOf = None,
     public_by: PublicBy = None,
     raw: Annotated[
@@ -50,7 +52,8 @@ def explain(
     """Explain a value: its vendor's reply, rules, rejected rows, revisions, other vendors and adjustment.
 
     Of a session without a bar, it explains why there is none; the exit code is 1. A concept is explained by the facts
-    it is made of, their filings and their places in the replies. No database is needed.
+    it is made of, their filings and their places in the replies, a feature by its formula, inputs and rows. No database
+    is needed.
 
     Example: quantx explain AAPL 2024-06-10 --field close --raw reply.json
     """
@@ -58,14 +61,19 @@ def explain(
 
     lake = lake_of(reading_settings(use_local))
     with incomplete_data_reported():
-        explanation = lake.explain(symbol, day, field=field, time=time, source=source, as_of=as_of, public_by=public_by)
+        explanation: Explanation | FiledValue | RateValue | FeatureValue
+        if "." in field and ":" not in field:
+            explanation = lake.explain_feature(symbol, day, field, universe=universe, as_of=as_of, public_by=public_by)
+        else:
+            given = {"time": time, "source": source, "as_of": as_of, "public_by": public_by}
+            explanation = lake.explain(symbol, day, field=field, **given)
     print_json(explanation.as_facts()) if json else _print(explanation)
     if raw is not None:
         _write_reply(explanation, raw)
     return 0 if explanation.row is not None else 1
 
 
-def _print(explanation: Explanation | FiledValue | RateValue) -> None:
+def _print(explanation: Explanation | FiledValue | RateValue | FeatureValue) -> None:
     out.print(Text(explanation.headline(), "bold"))
     for section in explanation.sections():
         out.print(Text(section.title, "cyan"))
@@ -73,7 +81,7 @@ def _print(explanation: Explanation | FiledValue | RateValue) -> None:
             out.print(Text(f"  {line}"))
 
 
-def _write_reply(explanation: Explanation | FiledValue | RateValue, file: Path) -> None:
+def _write_reply(explanation: Explanation | FiledValue | RateValue | FeatureValue, file: Path) -> None:
     reply = explanation.reply
     if reply is None or reply.body is None:
         why = "there is no value" if reply is None else reply.problem

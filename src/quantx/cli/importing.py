@@ -17,7 +17,42 @@ if TYPE_CHECKING:
     from quantx.pipeline.importing.importing import Imported, Prepared
     from quantx.pipeline.runtime.platform import Platform
 
-_SHOWN = 10  # files that are refused
+_SHOWN = 10  # reasons why files are refused
+
+# What can be declared about files; in config/imports.yaml under the same names.
+Columns = Annotated[
+    str | None,
+    typer.Option(
+        help="The header's names, as in date=Day,close=Last; or the fields of files without a header in their"
+        " order, as in date,open,high,low,close,volume (- is not read)."
+    ),
+]
+Basis = Annotated[
+    str | None,
+    typer.Option(help="as_traded; split_adjusted (with --splits); total_adjusted (for splits and dividends)."),
+]
+Splits = Annotated[
+    str | None,
+    typer.Option(
+        help="The splits that prices are divided by: a CSV (symbol,date,ratio), a source whose splits the lake"
+        " has, as in yahoo, or none."
+    ),
+]
+DateFormat = Annotated[str | None, typer.Option(help="As in %d/%m/%Y, where day and month can't be told.")]
+Decimal = Annotated[str | None, typer.Option(help="The mark before decimals: . or ,")]
+Separator = Annotated[str | None, typer.Option(help="The separator of cells.")]
+Zone = Annotated[str | None, typer.Option(help="Of times without an offset: exchange, UTC, or as in Europe/London.")]
+Stamps = Annotated[str | None, typer.Option(help="start or end: what the stamp of a minute is.")]
+Timeframe = Annotated[str | None, typer.Option(help="1d or 1m; by default as the steps between rows show.")]
+Currency = Annotated[str | None, typer.Option(help="Of the prices, as in USD; GBX for pence.")]
+PriceFactor = Annotated[float | None, typer.Option(help="Multiply prices, as by 0.01.")]
+VolumeFactor = Annotated[float | None, typer.Option(help="Multiply volumes, as by 1000.")]
+Suffix = Annotated[str | None, typer.Option(help="Added to symbols that have none, as in .HK")]
+SymbolPattern = Annotated[str | None, typer.Option(help="A regular expression of paths with a group `symbol`.")]
+_DECLARED = (
+    *("columns", "basis", "splits", "date_format", "decimal", "separator", "zone", "stamps", "timeframe", "currency"),
+    *("price_factor", "volume_factor", "suffix", "symbol_pattern"),
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -26,44 +61,26 @@ def register(app: typer.Typer) -> None:
 
 
 def import_files(
+    context: typer.Context,
     paths: Annotated[list[Path], typer.Argument(help="Files, folders with all that is below, and ZIP archives.")],
     source: Annotated[str, typer.Option(help="The name of the source in the tables, as in my_files; no vendor's.")],
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the first rows as they are understood, and what the rules say.")
     ] = False,
-    columns: Annotated[
-        str | None,
-        typer.Option(
-            help="The header's names, as in date=Day,close=Last; or the fields of files without a header in their"
-            " order, as in date,open,high,low,close,volume (- is not read)."
-        ),
-    ] = None,
-    basis: Annotated[
-        str | None,
-        typer.Option(help="as_traded; split_adjusted (with --splits); total_adjusted (for splits and dividends)."),
-    ] = None,
-    splits: Annotated[
-        str | None,
-        typer.Option(
-            help="The splits that prices are divided by: a CSV (symbol,date,ratio), a source whose splits the lake"
-            " has, as in yahoo, or none."
-        ),
-    ] = None,
-    date_format: Annotated[str | None, typer.Option(help="As in %d/%m/%Y, where day and month can't be told.")] = None,
-    decimal: Annotated[str | None, typer.Option(help="The mark before decimals: . or ,")] = None,
-    separator: Annotated[str | None, typer.Option(help="The separator of cells.")] = None,
-    zone: Annotated[
-        str | None, typer.Option(help="Of times without an offset: exchange, UTC, or as in Europe/London.")
-    ] = None,
-    stamps: Annotated[str | None, typer.Option(help="The stamp of a minute is its start or its end.")] = None,
-    timeframe: Annotated[str | None, typer.Option(help="1d or 1m; by default as the steps between rows show.")] = None,
-    currency: Annotated[str | None, typer.Option(help="Of the prices, as in USD; GBX for pence.")] = None,
-    price_factor: Annotated[float | None, typer.Option(help="Multiply prices, as by 0.01.")] = None,
-    volume_factor: Annotated[float | None, typer.Option(help="Multiply volumes, as by 1000.")] = None,
-    suffix: Annotated[str | None, typer.Option(help="Added to symbols that have none, as in .HK")] = None,
-    symbol_pattern: Annotated[
-        str | None, typer.Option(help="A regular expression of paths with a group `symbol`.")
-    ] = None,
+    columns: Columns = None,
+    basis: Basis = None,
+    splits: Splits = None,
+    date_format: DateFormat = None,
+    decimal: Decimal = None,
+    separator: Separator = None,
+    zone: Zone = None,
+    stamps: Stamps = None,
+    timeframe: Timeframe = None,
+    currency: Currency = None,
+    price_factor: PriceFactor = None,
+    volume_factor: VolumeFactor = None,
+    suffix: Suffix = None,
+    symbol_pattern: SymbolPattern = None,
     max_workers: MaxWorkers = None,
     use_local: UseLocal = False,
     json: Json = False,
@@ -81,36 +98,16 @@ def import_files(
     from quantx.pipeline.runtime.import_sources import checked_source
     from quantx.pipeline.runtime.platform import open_platform
 
-    settings = traced_settings(use_local, max_workers=max_workers)
-    given = {
-        "columns": columns,
-        "basis": basis,
-        "splits": splits,
-        "date_format": date_format,
-        "decimal": decimal,
-        "separator": separator,
-        "zone": zone,
-        "stamps": stamps,
-        "timeframe": timeframe,
-        "currency": currency,
-        "price_factor": price_factor,
-        "volume_factor": volume_factor,
-        "suffix": suffix,
-        "symbol_pattern": symbol_pattern,
-    }
+    settings, given = traced_settings(use_local, max_workers=max_workers), {n: context.params[n] for n in _DECLARED}
     source = checked_source(source)
     options, from_splits = declared_options(settings.imports_path, source, given)
     with open_platform(settings) as platform, work_progress(quiet=json) as display:
         bar = display.add_task("reading files", total=None, note="")
-        reading = prepared(
-            platform,
-            paths,
-            source,
-            options,
-            from_splits,
-            on_file=lambda files: display.update(bar, completed=files),
-            dry_run=dry_run,
-        )
+
+        def show(files: int) -> None:
+            display.update(bar, completed=files)
+
+        reading = prepared(platform, paths, source, options, from_splits, on_file=show, dry_run=dry_run)
         with reading as (found, reader):
             display.update(bar, visible=False)
             if dry_run:

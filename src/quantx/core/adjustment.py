@@ -40,15 +40,19 @@ class AdjustmentSteps:
             elif kind in _CASH_KINDS and close is not None and value < close:
                 shares[symbol, day] = shares.get((symbol, day), 0.0) + value / close
         self._rows: list[tuple[str, date, float, float]] = []
+        self._own: list[tuple[str, date, float, float]] = []  # of each ex-date alone
         last, split, dividend = "", 1.0, 1.0
         for symbol, day in sorted({*ratios, *shares}, reverse=True):
             if symbol != last:
                 last, split, dividend = symbol, 1.0, 1.0
             share = shares.get((symbol, day), 0.0)
-            split *= ratios.get((symbol, day), 1.0)
-            dividend *= 1 - share if share < 1 else 1.0
+            ratio, kept = ratios.get((symbol, day), 1.0), 1 - share if share < 1 else 1.0
+            split *= ratio
+            dividend *= kept
             self._rows.append((symbol, day, split, dividend))
+            self._own.append((symbol, day, ratio, kept))
         self._rows.reverse()
+        self._own.reverse()
 
     def __bool__(self) -> bool:
         return bool(self._rows)
@@ -71,6 +75,31 @@ class AdjustmentSteps:
     def frame(self) -> pl.DataFrame:
         """Return the columns symbol, ex_date, __split and __dividend."""
         return pl.DataFrame(self._rows, schema=_COLUMNS, orient="row")
+
+    @cached_property
+    def forward(self) -> pl.DataFrame:
+        """Return the columns of `frame` with the factors of each ex-date and all earlier ones together."""
+        own = pl.DataFrame(self._own, schema=_COLUMNS, orient="row")
+        return own.with_columns(pl.col(name).cum_prod().over("symbol") for name in _FACTORS)
+
+
+def with_forward_adjustments(bars: pl.DataFrame, steps: AdjustmentSteps) -> pl.DataFrame:
+    """Add the factors `__split` and `__dividend` of all steps with an ex-date up to each bar's, else 1.0.
+
+    They are multiplied from the first step on: neither a later event nor the first bar changes a bit of them. `bars`
+    are sorted by symbol and date.
+    """
+    if not steps:
+        return bars.with_columns(pl.lit(1.0).alias(name) for name in _FACTORS)
+    joined = bars.join_asof(
+        steps.forward,
+        left_on="date",
+        right_on="ex_date",
+        by="symbol",
+        strategy="backward",
+        check_sortedness=False,  # both are sorted within each symbol
+    )
+    return joined.drop("ex_date", strict=False).with_columns(pl.col(name).fill_null(1.0) for name in _FACTORS)
 
 
 def with_adjustments(bars: pl.DataFrame, steps: AdjustmentSteps) -> pl.DataFrame:

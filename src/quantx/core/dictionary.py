@@ -191,7 +191,7 @@ NULLABLE: Mapping[str, frozenset[str]] = {
 def fields_of(table: Table) -> list[Field]:
     """Return the columns of a table in order; raise ValueError for a missing entry, with the place to add it."""
     base = table.name.removesuffix("_revisions")
-    if table.zone == "features":
+    if table.zone == "features" and base not in NULLABLE:
         return [_field_of_features(table, name, dtype) for name, dtype in table.schema.items()]
     if base not in NULLABLE:
         raise ValueError(f"the table {base} has no entry in NULLABLE; add one to core/dictionary.py")

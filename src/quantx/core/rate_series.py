@@ -13,8 +13,6 @@ from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-import polars as pl
-
 from quantx.core.calendars import calendar
 from quantx.core.coverage import LATE, Coverage
 from quantx.core.model import Window
@@ -52,13 +50,6 @@ class RateSeries:
     def public_at(self, day: date) -> datetime:
         """Return the instant at which the rates of a day are public, in UTC."""
         return datetime.combine(day, self.published, ZoneInfo(self.zone)).astimezone(UTC)
-
-    def public(self, day: str) -> pl.Expr:
-        """Return the same as an expression, of a column of days."""
-        local = pl.col(day).cast(pl.Datetime("us")) + timedelta(
-            hours=self.published.hour, minutes=self.published.minute
-        )
-        return local.dt.replace_time_zone(self.zone).dt.convert_time_zone("UTC").alias("public_at")
 
     def coverage(self, window: Window, as_of: datetime, last: date | None) -> Coverage:
         """Return the coverage of a document whose newest day is `last`, None where it has no rows.

@@ -17,7 +17,6 @@ from quantx.core.table import Table
 from quantx.core.tables import BARS_1D, UNIVERSE_MEMBERS
 from quantx.pipeline.runtime.context import Context
 from quantx.reader.arguments import shifted, to_date, to_names
-from quantx.reader.cache.folder import cache_folder
 from quantx.reader.feature_changes import EVERYTHING, earliest
 from quantx.reader.feature_request import FeatureRequest
 from quantx.reader.features import FeatureQueries
@@ -27,7 +26,7 @@ from quantx.reader.snapshots import SnapshotQueries
 from quantx.reader.symbol_history import SymbolRequest
 from quantx.settings import preferred_vendors
 
-_CHUNK_ROWS = 400_000  # bars of whole series at once: with 45 features 150 MB
+_CHUNK_ROWS = 200_000  # bars of whole series at once: with 70 features 110 MB
 _TAIL_ROWS = 1_200_000  # bars of tails at once: few of their rows are results
 _FEW_DAYS = 60  # up to which the sessions of many symbols are in memory at once
 _DAYS = 1.5  # calendar days per session, and some for holidays
@@ -55,7 +54,7 @@ class BuildInputs(FeatureQueries, SnapshotQueries):
         """Open the lake of a platform for reading."""
         settings = context.settings
         order = partial(preferred_vendors, settings.sources)
-        return cls(context.location, order, cache_folder(settings, context.location.url))
+        return cls(context.location, order)  # without copies: a build reads most rows once
 
     def one_state(self) -> AbstractContextManager[object]:
         """Read one version of each table within the `with` block, in this thread."""
@@ -187,6 +186,10 @@ class BuildInputs(FeatureQueries, SnapshotQueries):
                 firsts[symbol] = min(each.first, firsts.get(symbol, date.max))
         first = pl.col("symbol").replace_strict(firsts, return_dtype=pl.Date)
         return securities.without_others(rows.filter(pl.col("date") >= first), requests, "date")
+
+    def whole_rows(self, features: Sequence[Feature], requests: Sequence[SymbolRequest]) -> pl.DataFrame:
+        """Return all rows of securities under the symbol of their day."""
+        return self.of_day(self._computed_rows(features, requests), requests)
 
     def feature_rows(self, features: Sequence[Feature], bars: pl.DataFrame, values: pl.DataFrame) -> pl.DataFrame:
         """Return values with their source and clocks; see FeatureValues."""

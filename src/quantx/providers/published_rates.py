@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from abc import abstractmethod
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import ClassVar, Generic, TypeVar
 
 import polars as pl
@@ -50,7 +51,7 @@ class RateProvider(HttpProvider[Content], Generic[Content]):
         return self._frames(payload, self._rates)
 
     def _rates(self, content: Content, payload: Payload) -> FactFrames:
-        return FactFrames(rows=self.read_rates(content, payload).with_columns(self.series.public("date")))
+        return FactFrames(rows=self.read_rates(content, payload).with_columns(public_at(self.series)))
 
     def document_text(self, payload: Payload) -> str:
         """Return the text of a document; MalformedPayload for another status, and for what is no text."""
@@ -60,6 +61,13 @@ class RateProvider(HttpProvider[Content], Generic[Content]):
             return payload.body.decode("utf-8-sig")
         except UnicodeDecodeError:
             raise MalformedPayload(f"{self.name}'s document is no text", payload) from None
+
+
+def public_at(series: RateSeries) -> pl.Expr:
+    """Return the instant at which the rates of the column `date` are public, in UTC."""
+    since_midnight = timedelta(hours=series.published.hour, minutes=series.published.minute)
+    local = pl.col("date").cast(pl.Datetime("us")) + since_midnight
+    return local.dt.replace_time_zone(series.zone).dt.convert_time_zone("UTC").alias("public_at")
 
 
 def rate_of(sent: str, what: str) -> float | None:

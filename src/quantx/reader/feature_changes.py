@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
+from functools import cached_property
 
 import polars as pl
 
@@ -46,17 +47,26 @@ def inputs_of(feature_set: FeatureSet) -> Mapping[str, Sequence[str]]:
     return {**_SERIES, **_FILED} if "fundamental" in kinds else _SERIES
 
 
+class ChangedDays(dict[str, date]):
+    """The earliest changed day by stored symbol, by filer, and by universe, as in universe:us_sp500."""
+
+    @cached_property
+    def has_filers(self) -> bool:
+        """Return whether facts of any filer have changed."""
+        return any(map(is_filer, self))
+
+
 class FeatureChanges(FeatureInputs, FilerQueries):
     """The inputs of features that have changed since a build."""
 
-    def _changes_since(self, feature_set: FeatureSet, record: BuildRecord) -> dict[str, date] | None:
+    def _changes_since(self, feature_set: FeatureSet, record: BuildRecord) -> ChangedDays | None:
         """Return the earliest changed day by stored symbol (or filer); None where it is not known.
 
         A bar matters from its session on, an action from its ex-date on, a fact from the day on which it was public.
         """
         if record.orders != self._orders():
             return None
-        found: dict[str, date] = {}
+        found = ChangedDays()
         for name, columns in inputs_of(feature_set).items():
             version = self._stored.version(TABLES[name])
             if version is not None and version.number == record.inputs.get(name):
@@ -87,10 +97,10 @@ class FeatureChanges(FeatureInputs, FilerQueries):
         carriers = named.join(symbols.unique(), on="symbol", how="semi").select("instrument").unique()
         return named.join(carriers, on="instrument", how="semi")["symbol"].unique().to_list()
 
-    def _first_stale(self, request: SymbolRequest, changes: Mapping[str, date]) -> date | None:
+    def _first_stale(self, request: SymbolRequest, changes: ChangedDays) -> date | None:
         """Return the day from which the rows of a security are out of date; None: they are as the inputs are."""
         symbols = self._securities().stored_symbols([request])
-        filers = self._filers_of(request, None) if any(map(is_filer, changes)) else ()
+        filers = self._filers_of(request, None) if changes.has_filers else ()
         days = [changes[symbol] for symbol in (*symbols, *filers) if symbol in changes]
         return min(days, default=None)
 
@@ -114,9 +124,10 @@ class FeatureChanges(FeatureInputs, FilerQueries):
         return {name: None if version is None else version.number for name, version in found.items()}
 
 
-def earliest(found: Mapping[str, date], more: Mapping[str, date]) -> dict[str, date]:
+def earliest(found: Mapping[str, date], more: Mapping[str, date]) -> ChangedDays:
     """Return the earlier day of each symbol."""
-    return {symbol: min(found.get(symbol, date.max), more.get(symbol, date.max)) for symbol in {**found, **more}}
+    names = {**found, **more}
+    return ChangedDays({name: min(found.get(name, date.max), more.get(name, date.max)) for name in names})
 
 
 def _first_memberships(rows: pl.DataFrame) -> dict[str, date]:

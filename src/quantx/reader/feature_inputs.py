@@ -7,7 +7,7 @@ from datetime import date
 
 import polars as pl
 
-from quantx.core.adjustment import AdjustmentSteps, with_adjustments
+from quantx.core.adjustment import AdjustmentSteps, with_forward_adjustments
 from quantx.core.tables import BARS_1D
 from quantx.reader.bar_request import BarRequest
 from quantx.reader.bars import BarQueries
@@ -73,10 +73,11 @@ class FeatureInputs(BarQueries):
 
 
 def with_forward_factors(bars: pl.DataFrame, steps: AdjustmentSteps) -> pl.DataFrame:
-    """Add split_factor (S) and total_factor (S / D) of each date; the base is the first row of each symbol."""
-    factors = with_adjustments(bars, steps)
-    split = pl.col("__split").first().over("symbol") / pl.col("__split")
-    dividend = pl.col("__dividend").first().over("symbol") / pl.col("__dividend")
-    return factors.with_columns(split.alias("split_factor"), (split / dividend).alias("total_factor")).drop(
-        "__split", "__dividend"
-    )
+    """Add split_factor (S) and total_factor (S / D) of each date; the base lies before the first known event.
+
+    No bit of them depends on later events or on the first row: features that compare prices, such as ADX, would decide
+    a tie in another way.
+    """
+    factors = with_forward_adjustments(bars, steps)
+    split, total = pl.col("__split"), pl.col("__split") / pl.col("__dividend")
+    return factors.with_columns(split.alias("split_factor"), total.alias("total_factor")).drop("__split", "__dividend")

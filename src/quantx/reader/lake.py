@@ -15,7 +15,7 @@ from quantx.reader.arguments import Day, Symbols, to_date, to_names, to_source
 from quantx.reader.cache.folder import cache_folder
 from quantx.reader.changes import ChangeQueries
 from quantx.reader.explain.queries import ExplainQueries
-from quantx.reader.feature_sets import FeatureSetQueries
+from quantx.reader.feature_explanations import FeatureExplanations
 from quantx.reader.filings import FilingQueries
 from quantx.reader.history import HistoryQueries
 from quantx.reader.inventory import InventoryQueries
@@ -73,7 +73,7 @@ def _nearby(location: LakeLocation) -> str:
 
 
 class Lake(
-    FeatureSetQueries,
+    FeatureExplanations,
     LookbackQueries,
     FilingQueries,
     HistoryQueries,

@@ -170,8 +170,8 @@ class Settings(Vendors, BaseSettings):
         True,
         description="inspect series, minutes, dividends, vendors and gaps after each run, and write the coverage page",
     )
-    features: list[str] = Field(
-        default_factory=list,
+    features: tuple[str, ...] = Field(
+        (),
         description="feature sets that are built after each run, as in [technical, alpha158]; `quantx features list`"
         " shows the sets",
     )

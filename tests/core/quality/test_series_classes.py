@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from quantx.core.calendars import calendar
+from quantx.core.quality.calendar_days import is_session
 from quantx.core.quality.daily_rules import DAILY_RULES, mark_absurd
 from quantx.core.quality.gaps import missing_sessions
 from quantx.core.quality.market_moves import returns_of
@@ -108,6 +109,15 @@ def test_only_expected_sessions_are_missing() -> None:
         ("EURUSD=X", date(2020, 3, 3)),
         ("EURUSD=X", date(2020, 5, 25)),
     ]
+
+
+def test_a_bar_of_a_holiday_is_accepted_and_one_of_a_weekend_is_not() -> None:
+    """Yahoo has EURUSD=X on 2020-01-01 (recorded), and null rows of CL=F on Sundays."""
+    days = {"EURUSD=X": (date(2020, 1, 1), date(2020, 1, 4)), "CL=F": (date(2020, 1, 20), date(2020, 1, 19))}
+    bars = pl.DataFrame([(s, day) for s, some in days.items() for day in some], ["symbol", "date"], orient="row")
+    assert is_session(bars).to_list() == [True, False, True, False]
+    weekend = pl.DataFrame({"symbol": "BTC-USD", "date": [date(2020, 1, 4), date(2020, 1, 5)]})
+    assert is_session(weekend).all()
 
 
 def test_a_quote_of_a_pair_a_little_outside_of_its_range_is_information() -> None:

@@ -109,7 +109,8 @@ def test_vendors_with_connections_of_their_own_close_them() -> None:
     keys = {f"{vendor}_api_key": "key-4-tests" for vendor in ("alpaca", "stooq", "alphavantage", "fmp")}
     providers = open_providers(load_settings(alpaca_api_secret="secret", **keys), SetClock())
     closeable = {source for source, provider in providers.items() if isinstance(provider, Closeable)}
-    assert closeable == {"alpaca", "stooq", "alphavantage", "fmp"}  # Yahoo's belong to the threads that fetch
+    keyless = {"treasury", "ecb"}
+    assert closeable == {"alpaca", "stooq", "alphavantage", "fmp"} | keyless  # Yahoo's belong to the threads that fetch
     session = HttpSession("a vendor", "http://127.0.0.1:1")
     session.prepare()
     client = session._client

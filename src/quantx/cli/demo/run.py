@@ -16,6 +16,7 @@ import typer
 import yaml
 
 from quantx.cli.after_work import inspect
+from quantx.cli.demo.features import show_features
 from quantx.cli.demo.filings import show_filings
 from quantx.cli.demo.page import Chapter, DemoResults, write_page
 from quantx.cli.demo.proofs import show_proofs
@@ -89,6 +90,7 @@ def demo(
             show_filings(platform, market)
             show_rates(platform)
             inspect(platform)
+            show_features(platform)
             findings = _find(platform, market, story, chapters)
             findings = replace(findings, study=show_study(platform, market, folder))
             _show(platform, findings)

@@ -7,12 +7,14 @@ from collections.abc import Iterable, Sequence
 
 import polars as pl
 
-from quantx.core.features.feature import BARS, Basis, Feature, Kernel
+from quantx.core.features.arrays import over_arrays
+from quantx.core.features.feature import BARS, Basis, Feature
+from quantx.core.features.kernels import Talib, has_talib
 
 PRICES = ("open", "high", "low", "close", "vwap")
 INDEX = ("symbol", "date", "time")  # of a row; daily bars have no time
 _FACTOR: dict[Basis, str | None] = {"traded": None, "split": "split_factor", "total": "total_factor"}
-_PORTION = 400_000  # rows that are computed at once: it bounds the memory of intermediate results
+_PORTION = 100_000  # rows that are computed at once: it bounds the memory of intermediate results
 
 
 def compute(features: Sequence[Feature], bars: pl.DataFrame) -> pl.DataFrame:
@@ -88,13 +90,17 @@ def _adjusted(bars: pl.DataFrame, basis: Basis) -> pl.DataFrame:
 
 def _values(bars: pl.DataFrame, features: Sequence[Feature]) -> pl.DataFrame:
     """Run each kernel once over each symbol's rows; return the features beside the factors, in the kernels' units."""
-    kernels: dict[Kernel, str] = {each.kernel: f"kernel {n}" for n, each in enumerate(features)}
-    lists = bars.lazy().group_by("symbol", maintain_order=True).agg(k().alias(name) for k, name in kernels.items())
-    results = lists.drop("symbol").explode(list(kernels.values())).collect()
-    return bars.with_columns(results.get_columns()).select(
-        "split_factor",
-        "total_factor",
-        *(_output(each, pl.col(kernels[each.kernel])).alias(each.name) for each in features),
+    kernels = dict.fromkeys(each.kernel for each in features)
+    of_arrays = [each for each in kernels if isinstance(each, Talib)] if has_talib() else []
+    columns, results = over_arrays(of_arrays, bars)
+    expressions = {kernel: f"kernel {n}" for n, kernel in enumerate(kernels) if kernel not in results}
+    if expressions:
+        groups = bars.lazy().group_by("symbol", maintain_order=True)
+        lists = groups.agg(kernel().alias(name) for kernel, name in expressions.items()).drop("symbol")
+        columns += lists.explode(list(expressions.values())).collect().get_columns()
+    results |= {kernel: pl.col(name) for kernel, name in expressions.items()}
+    return bars.with_columns(columns).select(
+        "split_factor", "total_factor", *(_output(each, results[each.kernel]).alias(each.name) for each in features)
     )
 
 

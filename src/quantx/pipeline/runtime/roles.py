@@ -34,7 +34,8 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 _ATTEMPTS = 5
-# The tables of each role, by name, each with its revisions; features has those of its zone, and the curator all others.
+# The tables of each role, by name, each with its revisions; features also has those of the sets,
+# and the curator all others.
 _TABLES: Mapping[Role, tuple[str, ...]] = {
     "universes": ("universe_members",),
     "instruments": ("instruments", "symbol_history", "filer_symbols"),
@@ -42,7 +43,7 @@ _TABLES: Mapping[Role, tuple[str, ...]] = {
     "publisher": ("sessions", "findings"),
     "features": ("predictions",),
 }
-COMMITTING: tuple[Role, ...] = ("curator", *_TABLES, "features")
+COMMITTING: tuple[Role, ...] = ("curator", *_TABLES)
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,7 @@ def tables_of(role: Role, tables: Tables) -> list[str]:
     """Return the names of the tables to which a role commits."""
     from quantx.core.features.tables import FEATURE_TABLES  # loads the library for frames
 
-    owned = {**_TABLES, "features": tuple(table.name for table in FEATURE_TABLES)}
+    owned = {**_TABLES, "features": (*_TABLES["features"], *(table.name for table in FEATURE_TABLES))}
     others = {name for names in owned.values() for name in names}
 
     def is_own(name: str) -> bool:

@@ -89,7 +89,7 @@ class PageOrigin:
     @property
     def url(self) -> str:
         """Return the request as a page stores it."""
-        return f"import:{quote(self.path)}?{self.key}&given={self.given}&parts={self.parts}"
+        return f"import:{quote(self.path, safe='/!')}?{self.key}&given={self.given}&parts={self.parts}"
 
     @property
     def key(self) -> str:

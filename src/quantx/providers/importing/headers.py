@@ -29,7 +29,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True)
-class Layout:
+class KnownHeader:
     """A header whose origin is known, and with it the basis of its prices. `source` is where that is documented."""
 
     name: str
@@ -41,65 +41,65 @@ class Layout:
 
 # The more special ones first.
 LAYOUTS = (
-    Layout(
+    KnownHeader(
         "Quandl WIKI",
         frozenset(("date", "open", "high", "low", "close", "volume", "exdividend", "splitratio")),
         "as_traded",
         "prices, ex-dividends and split ratios as traded (Quandl's description of WIKI/PRICES, until 2018)",
     ),
-    Layout(
+    KnownHeader(
         "Tiingo",
         frozenset(("date", "close", "open", "high", "low", "volume", "divcash", "splitfactor")),
         "as_traded",
         "api.tiingo.com/documentation/end-of-day: close is as traded, adjClose adjusted",
     ),
-    Layout(
+    KnownHeader(
         "Alpha Vantage adjusted",
         frozenset(("timestamp", "open", "high", "low", "close", "adjustedclose", "dividendamount", "splitcoefficient")),
         "as_traded",
         "alphavantage.co/documentation: raw (as-traded) values and events",
     ),
-    Layout(
+    KnownHeader(
         "zipline csvdir",
         frozenset(("date", "open", "high", "low", "close", "volume", "dividend", "split")),
         "as_traded",
         "zipline.ml4trading.io/bundles: csvdir has unadjusted prices with dividend and split",
         exact=True,
     ),
-    Layout(
+    KnownHeader(
         "yfinance with events",
         frozenset(("date", "open", "high", "low", "close", "adjclose", "volume", "dividends", "stocksplits")),
         "split_adjusted",
         "yfinance with auto_adjust=False, actions=True: Yahoo divides its prices by splits",
     ),
-    Layout(
+    KnownHeader(
         "yfinance adjusted",
         frozenset(("date", "open", "high", "low", "close", "volume", "dividends", "stocksplits")),
         "total_adjusted",
         "yfinance's default auto_adjust=True",
     ),
-    Layout(
+    KnownHeader(
         "Yahoo",
         frozenset(("date", "open", "high", "low", "close", "adjclose", "volume")),
         "split_adjusted",
         "help.yahoo.com/kb/SLN28256: close is adjusted for splits, adjusted close for splits and dividends",
         exact=True,
     ),
-    Layout(
+    KnownHeader(
         "Stooq bulk",
         frozenset(("ticker", "per", "date", "time", "open", "high", "low", "close", "vol", "openint")),
         "total_adjusted",
         "stooq.com/db/h: adjusted for splits and dividends",
         exact=True,
     ),
-    Layout(
+    KnownHeader(
         "Stooq",
         frozenset(("data", "otwarcie", "najwyzszy", "najnizszy", "zamkniecie", "wolumen")),
         "total_adjusted",
         "stooq.pl: adjusted for splits and dividends",
         exact=True,
     ),
-    Layout(
+    KnownHeader(
         "Stooq",
         frozenset(("data", "otwarcie", "najwyzszy", "najnizszy", "zamkniecie")),
         "total_adjusted",
@@ -133,7 +133,7 @@ def columns_of(header: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def layout_of(header: Sequence[str]) -> Layout | None:
+def layout_of(header: Sequence[str]) -> KnownHeader | None:
     """Return the known layout of a header, None for any other."""
     names = frozenset(map(plain, header))
     return next((x for x in LAYOUTS if (names == x.columns if x.exact else names >= x.columns)), None)

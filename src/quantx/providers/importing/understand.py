@@ -20,7 +20,7 @@ from quantx.providers.importing.headers import columns_of, layout_of, repeated
 from quantx.providers.importing.names import is_of_stooq
 from quantx.providers.importing.options import ImportOptions
 from quantx.providers.importing.read import FileRows, read_excel, read_file
-from quantx.providers.importing.slices import slices_of_columns, slices_of_lines, slices_of_table
+from quantx.providers.importing.slices import LineSlices, slices_of_columns, slices_of_table
 from quantx.providers.importing.text import decoded, encoding_of, lines_of, separator_of, split_line
 from quantx.providers.importing.values import Undeclared, currency_of, date_format_of, day_of, number_marks_of
 from quantx.providers.reply_values import WrongForm
@@ -92,7 +92,7 @@ def _of_text(file: FoundFile, body: bytes, options: ImportOptions) -> Iterator[U
         return
     form = _with_sample(form, _sample_of(body, form, header, _MANY), options)
     position = _position(form.columns["symbol"], header)
-    parts = slices_of_lines(body, form, position)
+    parts = LineSlices(body, form, position)
     for name, part in parts:
         try:
             symbol = options.symbols.symbol(name)

@@ -36,19 +36,14 @@ class MemoryTasks(Tasks):
     @override
     def plan_held(self, run: NewRun, wanted: Sequence[NewTask], owner: str, lease: float) -> tuple[FetchTask, ...]:
         with self._records.lock:
-            before = set(self._records.tasks)
-            plan = self.plan(run, wanted)
-            now = self._records.clock.now()
-            for task_id in self._records.tasks.keys() - before:
-                del self._records.outbox[task_id]
-            tasks = [self._records.tasks[task_id] for task_id in plan.task_ids]
-            free = [
-                task
-                for task in tasks
-                if task.state == "pending"
-                or (task.state == "leased" and (not task.leased_at(now) or task.lease_owner == owner))
-            ]
-            return tuple(self._lease(task, owner, lease) for task in sorted(free, key=lambda task: task.id))
+            outbox = dict(self._records.outbox)
+            named = [self._records.tasks[i] for i in sorted(self.plan(run, wanted).task_ids)]
+            self._records.outbox, now = outbox, self._records.clock.now()
+            return tuple(
+                self._lease(task, owner, lease)
+                for task in named
+                if task.state in ("pending", "leased") and (not task.leased_at(now) or task.lease_owner == owner)
+            )
 
     @override
     def retry(self, run: NewRun, ids: Collection[int] | None) -> Plan:
