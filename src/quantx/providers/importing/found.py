@@ -24,6 +24,7 @@ from quantx.providers.reply_values import WrongForm
 LARGEST = 2 * 2**30  # bytes of one file, unpacked
 _TABLES = (".csv", ".txt", ".tsv", ".parquet", ".xlsx", ".xls", ".xlsm", ".ods")
 _PACKED = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
+_OTHER_PACKERS = (".zst", ".7z", ".rar", ".tar", ".tgz", ".lz4", ".br", ".z")
 _IGNORED = ("thumbs.db", "desktop.ini")
 _BROKEN = (
     zipfile.BadZipFile,
@@ -96,6 +97,8 @@ def _below(path: Path) -> Iterator[FoundFile | LeftOut]:
         yield from _members(path)
     elif _is_table(path.name):
         yield FoundFile(path)
+    elif (packer := _other_packer(path.name)) is not None:
+        yield LeftOut(str(path), f"files packed as {packer} are not read; unpack it")
     elif path.name.lower() not in _IGNORED:
         yield LeftOut(str(path), f"{path.suffix or 'a name without an ending'} is no table", is_failure=False)
 
@@ -107,6 +110,7 @@ def _members(path: Path) -> Iterator[FoundFile | LeftOut]:
     except _BROKEN:
         yield LeftOut(str(path), "it is no whole ZIP archive: it is cut off or damaged; get it again")
         return
+    locked = {info.filename for info in infos if info.flag_bits & 1}
     names = sorted(info.filename for info in infos if not info.is_dir())
     for name in names:
         base = name.rpartition("/")[2]
@@ -114,8 +118,12 @@ def _members(path: Path) -> Iterator[FoundFile | LeftOut]:
             continue
         if names.count(name) > 1 if len(names) < 1000 else False:
             yield LeftOut(f"{path}!{name}", "the archive has this name twice: which is right is unknown")
+        elif name in locked:
+            yield LeftOut(f"{path}!{name}", "it is encrypted; unpack it with its password, and import the file")
         elif _is_table(base):
             yield FoundFile(path, name)
+        elif (packer := _other_packer(base)) is not None:
+            yield LeftOut(f"{path}!{name}", f"files packed as {packer} are not read; unpack it")
         elif base.lower().endswith(".zip"):
             yield LeftOut(f"{path}!{name}", "an archive in an archive is not read; unpack the outer one")
         else:
@@ -125,6 +133,12 @@ def _members(path: Path) -> Iterator[FoundFile | LeftOut]:
 def _is_table(name: str) -> bool:
     ending = ending_of(name)
     return ending_of(name[: -len(ending)]) in _TABLES if ending in _PACKED else ending in _TABLES
+
+
+def _other_packer(name: str) -> str | None:
+    """Return the ending of a packer that is not read, as of prices.csv.zst or all.tar.gz; None for other names."""
+    endings = [part.lower() for part in PurePosixPath(name).suffixes[-2:]]
+    return next((ending for ending in endings if ending in _OTHER_PACKERS), None)
 
 
 def ending_of(name: str) -> str:
