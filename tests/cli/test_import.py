@@ -101,6 +101,16 @@ def test_what_can_not_be_imported_is_named_and_the_rest_goes_on(fresh: Run, tmp_
     assert fresh("import", tmp_path / "nowhere", "--source", "mine").code == 2
 
 
+def test_what_was_deleted_for_good_is_not_imported_again(fresh: Run, tmp_path: Path) -> None:
+    (tmp_path / "AAA.csv").write_text(rows())
+    given = (tmp_path / "AAA.csv", "--source", "mine", "--basis", "as_traded")
+    assert fresh("import", *given).code == 0
+    assert fresh("delete", "--source", "mine", "--symbols", "AAA", "--reason", "the licence ended", "--yes").code == 0
+    before = raw_objects(tmp_path / "lake")
+    again = fresh("import", *given)
+    assert (again.code, "deleted for good" in again.err, raw_objects(tmp_path / "lake")) == (1, True, before)
+
+
 def test_files_that_contradict_each_other_are_not_imported(fresh: Run, tmp_path: Path) -> None:
     for name, start in (("a", 50.0), ("b", 51.0)):
         (tmp_path / name).mkdir()

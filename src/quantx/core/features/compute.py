@@ -7,14 +7,14 @@ from collections.abc import Iterable, Sequence
 
 import polars as pl
 
-from quantx.core.features.arrays import over_arrays
-from quantx.core.features.feature import BARS, Basis, Feature
+from quantx.core.features.arrays import ArrayResults
+from quantx.core.features.feature import BARS, Basis, Feature, Kernel, Output
 from quantx.core.features.kernels import Talib, has_talib
 
 PRICES = ("open", "high", "low", "close", "vwap")
 INDEX = ("symbol", "date", "time")  # of a row; daily bars have no time
 _FACTOR: dict[Basis, str | None] = {"traded": None, "split": "split_factor", "total": "total_factor"}
-_PORTION = 100_000  # rows that are computed at once: it bounds the memory of intermediate results
+_PORTION = 40_000  # rows that are computed at once: memory of this size is used again, larger one is mapped anew
 
 
 def compute(features: Sequence[Feature], bars: pl.DataFrame) -> pl.DataFrame:
@@ -69,8 +69,7 @@ def _pass(basis: Basis, lacking: tuple[str, ...], features: Sequence[Feature], b
             {each.name: pl.repeat(None, bars.height, dtype=pl.Float64, eager=True) for each in features}
         )
     rows = bars.with_row_index("row").filter(pl.col(name).is_not_null() for name in lacking) if lacking else bars
-    values = _values(_adjusted(rows, basis), features)
-    traded = values.select(_as_traded(each).alias(each.name) for each in features)
+    traded = _traded(_adjusted(rows, basis), features)
     if not lacking:
         return traded
     placed = traded.with_columns(rows["row"])
@@ -88,20 +87,42 @@ def _adjusted(bars: pl.DataFrame, basis: Basis) -> pl.DataFrame:
     )
 
 
-def _values(bars: pl.DataFrame, features: Sequence[Feature]) -> pl.DataFrame:
-    """Run each kernel once over each symbol's rows; return the features beside the factors, in the kernels' units."""
+def _traded(bars: pl.DataFrame, features: Sequence[Feature]) -> pl.DataFrame:
+    """Run each kernel once over each symbol's rows; return the features in as-traded units."""
+    results = ArrayResults((f.kernel for f in features if isinstance(f.kernel, Talib) and has_talib()), bars)
+    taken: dict[tuple[Kernel, Output | None], Feature] = {}
+    for each in features:
+        if each.kernel in results and not callable(each.output):
+            taken.setdefault((each.kernel, each.output), each)
+    direct = {each.name for each in taken.values()}
+    found = _expressed(bars, [each for each in features if each.name not in direct], results).get_columns()
+    for each in taken.values():
+        if isinstance(each.kernel, Talib) and not callable(each.output):
+            divided = each.unit in ("price", "shares") and each.basis != "traded"
+            divisor = bars.select(forward_factor(each)).to_series().to_numpy() if divided else None
+            found.append(results.finite(each.name, each.kernel, each.output, divisor))
+    return pl.DataFrame(found)
+
+
+def _expressed(bars: pl.DataFrame, features: Sequence[Feature], results: ArrayResults) -> pl.DataFrame:
+    """Return features whose kernels or outputs are expressions, in as-traded units."""
     kernels = dict.fromkeys(each.kernel for each in features)
-    of_arrays = [each for each in kernels if isinstance(each, Talib)] if has_talib() else []
-    columns, results = over_arrays(of_arrays, bars)
-    expressions = {kernel: f"kernel {n}" for n, kernel in enumerate(kernels) if kernel not in results}
+    columns: list[pl.Series] = []
+    made: dict[Kernel, pl.Expr] = {}
+    for kernel in kernels:
+        if isinstance(kernel, Talib) and kernel in results:
+            copies, made[kernel] = results.columns(kernel)
+            columns += copies
+    expressions = {kernel: f"kernel {n}" for n, kernel in enumerate(kernels) if kernel not in made}
     if expressions:
         groups = bars.lazy().group_by("symbol", maintain_order=True)
         lists = groups.agg(kernel().alias(name) for kernel, name in expressions.items()).drop("symbol")
         columns += lists.explode(list(expressions.values())).collect().get_columns()
-    results |= {kernel: pl.col(name) for kernel, name in expressions.items()}
-    return bars.with_columns(columns).select(
-        "split_factor", "total_factor", *(_output(each, results[each.kernel]).alias(each.name) for each in features)
+        made |= {kernel: pl.col(name) for kernel, name in expressions.items()}
+    values = bars.with_columns(columns).select(
+        "split_factor", "total_factor", *(_output(each, made[each.kernel]).alias(each.name) for each in features)
     )
+    return values.select(_as_traded(each).alias(each.name) for each in features)
 
 
 def _output(feature: Feature, result: pl.Expr) -> pl.Expr:
