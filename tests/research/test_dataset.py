@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import warnings
 from collections.abc import Callable
@@ -130,6 +131,14 @@ def test_a_changed_dataset_is_refused(dataset: Dataset, study_of: StudyOf, tmp_p
     planted = dataset.table.with_columns(pl.col("label").alias("rsi_14"))
     planted.write_parquet(tmp_path / "table.parquet")
     with pytest.raises(ConfigError, match="was changed after it was written"):
+        load_dataset(tmp_path, study)
+    facts = json.loads((tmp_path / "dataset.json").read_text())  # with its own hash it is another dataset
+    facts["sha256"] = hashlib.sha256((tmp_path / "table.parquet").read_bytes()).hexdigest()
+    (tmp_path / "dataset.json").write_text(json.dumps(facts))
+    with pytest.raises(ConfigError, match="was changed after it was written"):
+        load_dataset(tmp_path, study)
+    (tmp_path / "dataset.json").write_text("[]")
+    with pytest.raises(ConfigError, match="run `quantx research dataset`"):
         load_dataset(tmp_path, study)
     with pytest.raises(ConfigError, match="run `quantx research dataset`"):
         load_dataset(tmp_path / "none", study)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -11,14 +14,20 @@ import pytest
 
 from quantx.core.features.feature import Feature, RowMemory
 from quantx.core.features.sets import SETS
+from quantx.core.table import INSTANT
+from quantx.core.tables import BARS_1D, TABLES
 from quantx.errors import ConfigError
+from quantx.lake.store import open_location
+from quantx.lake.table import open_tables
+from quantx.pipeline.curating.restate import read_stored, restate
 from quantx.reader import Lake
 from quantx.research.dataset import Dataset, build_dataset
 from quantx.research.feature_rows import study_features
-from quantx.research.leaks import LeakCheck, foresight, future_cut_off, leak_checks, recompute_from
+from quantx.research.leaks import LeakCheck, foresight, future_cut_off, label_ends, leak_checks, recompute_from
 from quantx.research.study import Study
+from quantx.research.train import train_study
 
-from .conftest import RENAMED_AT, SESSIONS
+from .conftest import KNOWN, RENAMED_AT, SESSIONS
 
 StudyOf = Callable[..., Study]
 
@@ -59,7 +68,9 @@ def test_an_honest_study_passes(study_lake: Lake, study_of: StudyOf) -> None:
     study = study_of(features=["technical"])
     checks = leak_checks(study, build_dataset(study_lake, study), recompute_from(study_lake, study))
     assert {each.status for each in checks} == {"passed"}
-    assert [each.name for each in checks] == ["shuffled label", "too good", "foresight", "future cut off"]
+    assert [each.name for each in checks] == [
+        *("shuffled label", "too good", "foresight", "label ends", "future cut off")
+    ]
 
 
 def test_members_that_were_renamed_later_are_no_leak(study_lake: Lake, study_of: StudyOf) -> None:
@@ -111,3 +122,41 @@ def test_shuffled_labels_leave_nothing_to_learn(study_lake: Lake, study_of: Stud
     checks = by_name(leak_checks(study, dataset, None))
     assert checks["shuffled label"].status == "passed"
     assert checks["future cut off"].status == "not checked"
+
+
+def test_features_that_have_the_future_only_together_are_found(study_lake: Lake, study_of: StudyOf) -> None:
+    study = study_of()
+    honest = build_dataset(study_lake, study)
+    noise = pl.Series(np.random.default_rng(1).normal(0, 30, honest.table.height)) * honest.table["label"].std()
+    table = honest.table.with_columns(noise.alias("return_1"), (pl.col("label") + noise).alias("rsi_14"))
+    dataset = replace(honest, table=table)
+    assert {each.status for each in foresight(study, dataset)} == {"passed"}
+    checks = by_name(foresight(study, dataset, train_study(study, dataset).predictions))
+    assert (checks["too good"].status, checks["too good"].columns) == ("leak", ("the prediction",))
+
+
+@pytest.mark.parametrize("name", ["forward_return", "forward_excess"])
+def test_labels_that_end_later_than_the_purge_goes_by_are_found(study_lake: Lake, study_of: StudyOf, name: str) -> None:
+    study = study_of(label={"name": name, "horizon": 5})
+    honest = build_dataset(study_lake, study)
+    assert label_ends(study, honest).status == "passed"
+    sooner = honest.table.with_columns(pl.col("label_end") - pl.duration(days=1))
+    assert label_ends(study, replace(honest, table=sooner)).status == "leak"
+
+
+def test_a_correction_after_the_dataset_is_no_leak(study_lake_folder: Path, study_of: StudyOf, tmp_path: Path) -> None:
+    folder = shutil.copytree(study_lake_folder, tmp_path / "lake")
+    location, study = open_location(str(folder)), study_of()
+    dataset = build_dataset(Lake(location), study)
+    tables, now = open_tables(location, TABLES), KNOWN + timedelta(days=30)
+    stored = read_stored(tables["bars_1d"], pl.col("symbol") == "SB")
+    corrected = stored.rows.with_columns(pl.col("close").reverse(), known_from=pl.lit(now).cast(INSTANT))
+    restate(tables, BARS_1D, stored, corrected, now, None)
+    check = future_cut_off(study, dataset, recompute_from(Lake(location), study))
+    assert (check.status, check.columns) == ("not checked", ("return_1", "rsi_14"))
+    assert "by corrections since it was built; run `quantx research dataset` again" in check.message
+    # A column that looks forward stays a leak, in a lake that was corrected or not.
+    planted = dataset.table.with_columns(pl.col("label").mean().over("symbol").alias("rsi_14"))
+    honest_lake = Lake(open_location(str(study_lake_folder)))
+    check = future_cut_off(study, replace(dataset, table=planted), recompute_from(honest_lake, study))
+    assert (check.status, check.columns) == ("leak", ("rsi_14",))

@@ -11,6 +11,7 @@ import pytest
 
 from quantx.research.labels import carried, ended_columns, forward_returns
 from quantx.research.metrics import (
+    drawdown,
     information_coefficients,
     newey_west,
     quantile_of,
@@ -111,10 +112,27 @@ def test_a_portfolio_after_costs() -> None:
     )
     found = long_short(predictions, panel, quantiles=2, lag=1, bps=10, ended=())
     assert found.frame["gross"].to_list() == pytest.approx([0.1 + 0.05, 0.1])
-    # First both sides are entered: 2. Then +1.1 A becomes −1, and −0.95 B becomes +1: 2.1 + 1.95.
-    assert found.frame["turnover"].to_list() == pytest.approx([2.0, 4.05])
-    assert found.frame["net"].to_list() == pytest.approx([0.15 - 0.002, 0.1 - 0.00405])
+    # First both sides are entered: 2. Then +1.1 A becomes −1, and −0.95 B becomes +1, in shares of the capital by then.
+    second = 2 + (1.1 + 0.95) / 1.148
+    assert found.frame["turnover"].to_list() == pytest.approx([2.0, second])
+    assert found.frame["net"].to_list() == pytest.approx([0.15 - 0.002, 0.1 - second / 1000])
     assert found.long_turnover == pytest.approx(1.0)
+
+
+def test_a_portfolio_enters_a_halted_security_at_its_next_bar() -> None:
+    """A jumps in its halt: a buyer of the day after pays the price after the jump. C is never seen again."""
+    panel = prices(A=[10.0, None, 20.0, 22.0, 22.0], B=[5.0] * 5, C=[9.0, None, None, None, None])
+    predictions = pl.DataFrame({"date": [ONE] * 3, "symbol": ["A", "B", "C"], "prediction": [3.0, 2.0, 1.0]})
+    late = pl.DataFrame(
+        {"date": [ONE + timedelta(days=2)] * 3, "symbol": ["A", "B", "C"], "prediction": [3.0, 2.0, 1.0]}
+    )
+    found = long_short(pl.concat([predictions, late]), panel, quantiles=3, lag=1, bps=0, ended=(2,)).frame
+    assert found["gross"].to_list() == pytest.approx([0.1, 0.0])
+    assert found["turnover"].to_list()[0] == 1.0  # C can't be sold
+
+
+def test_a_value_that_is_lost_whole_stays_lost() -> None:
+    assert drawdown([0.5, -3.0, -2.0, 0.5]) == 1.0
 
 
 def test_labels_wait_for_the_first_bar_and_leave_at_the_last_price() -> None:

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from quantx.errors import ConfigError
 from quantx.research.feature_rows import study_features
-from quantx.research.study import read_study
+from quantx.research.study import CombinatorialPurged, read_study
 
 GOOD = """\
 name: momentum
@@ -59,6 +59,10 @@ def test_a_study_is_read_and_cannot_be_changed(tmp_path: Path) -> None:
         ("features: [technical]", "features: []", ", line 5: features: has fewer than 1 entries"),
         ("features: [technical]", "features: [technical, technical]", ", line 5: features: technical is there twice"),
         ("name: momentum", "nam: momentum", ", line 1: nam is no field of a study; the fields are name, universe,"),
+        ("name: momentum", "name: mlruns", ", line 1: name: mlruns is the folder of the record of runs; choose"),
+        ("end: 2024-12-31", "end: 2024-02-30", ", line 4: end: is no date, as in 2024-02-29"),
+        ("[technical]", "[technical.rsi_15]", ", line 5: features: unknown feature 'technical.rsi_15'"),
+        ("n_estimators: 50", "n_estimators: [50]", ", line 13: model.parameters.n_estimators: must be a number"),
         ("label: {horizon: 20}", "label: {horizon: 20", " is not valid YAML at line 7"),
     ],
 )  # fmt: skip
@@ -66,6 +70,11 @@ def test_what_is_wrong_is_named_with_its_line(tmp_path: Path, old: str, new: str
     assert old in GOOD
     found = read(tmp_path, GOOD.replace(old, new))
     assert message in found or message in found.replace(", line 1:", ":")
+
+
+def test_splits_with_more_folds_than_any_machine_trains_are_refused() -> None:
+    with pytest.raises(ValidationError, match=r"10 of 20 groups make 184,756 folds, each with a model"):
+        CombinatorialPurged(method="combinatorial_purged", groups=20, test_groups=10)
 
 
 def test_a_file_that_is_no_study_is_an_error(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from quantx.reader import Lake
 from quantx.research.artifacts import load_model, load_predictions, save_training
 from quantx.research.dataset import Dataset, build_dataset, save_dataset
 from quantx.research.models import fit_model, regressor_of
+from quantx.research.predict import predicted_rows
 from quantx.research.study import Study
 from quantx.research.train import matrix_of, train_study
 
@@ -90,6 +92,18 @@ def test_combinatorial_splits_predict_each_row_once_per_path(dataset: Dataset, s
         ({"kind": "estimator", "name": "sklearn.no_module.Ridge"}, "there is no sklearn.no_module.Ridge"),
         ({"kind": "estimator", "name": "sklearn.preprocessing.StandardScaler"}, "no estimator of scikit-learn with"),
         ({"kind": "estimator", "name": "sklearn.base.clone"}, "no estimator of scikit-learn with"),
+        ({"kind": "estimator", "name": "sklearn.cluster.KMeans"}, "KMeans is no regressor; a label is a number"),
+        (
+            {"kind": "estimator", "name": "sklearn.linear_model.LogisticRegression"},
+            "LogisticRegression is no regressor",
+        ),
+        ({"kind": "estimator", "name": "sklearn.pipeline.Pipeline"}, "Pipeline needs steps, and a study has no models"),
+        ({"kind": "estimator", "name": "sklearn.linear_model._base.LinearModel"}, "is the base of other models"),
+        ({"kind": "ridge", "parameters": {"random_state": None}}, "random_state can't be null"),
+        (
+            {"kind": "lightgbm", "parameters": {"n_estimator": 1}},
+            "no parameter n_estimator; did you mean n_estimators?",
+        ),
         ({"kind": "ridge", "parameters": {"alfa": 1}}, "Ridge has no parameter alfa; it has alpha"),
         ({"kind": "ridge", "parameters": {"alpha": "much"}}, "refuses these rows or its parameters"),
         ({"kind": "lightgbm", "parameters": {"deterministic": False}}, "deterministic is set by this program"),
@@ -128,8 +142,24 @@ def test_files_that_training_did_not_write_are_refused(dataset: Dataset, study_o
     assert load_predictions(tmp_path, study, dataset)[0].equals(training.predictions)
     with pytest.raises(ConfigError, match="another version of the study"):
         load_model(tmp_path, study_of(seed=8))
+    with pytest.raises(ConfigError, match="another version of the study"):
+        load_model(tmp_path, study_of(universe="v"))
     (tmp_path / "model.pickle").write_bytes(pickle.dumps(print))
     with pytest.raises(ConfigError, match=r"model.pickle was changed after training"):
         load_model(tmp_path, study)
     with pytest.raises(ConfigError, match="run `quantx research train`"):
         load_model(tmp_path / "none", study)
+    for text in ("[]", json.dumps({name: facts[name] for name in ("model", "study_hash")})):
+        (tmp_path / "model.json").write_text(text)
+        with pytest.raises(ConfigError, match=r"model.json is not what this program wrote; run"):
+            load_model(tmp_path, study)
+
+
+def test_a_model_is_not_used_with_other_definitions_of_its_features(
+    dataset: Dataset, study_of: StudyOf, study_lake: Lake, tmp_path: Path
+) -> None:
+    study = study_of()
+    save_training(tmp_path, study, dataset, train_study(study, dataset))
+    model = replace(load_model(tmp_path, study), definitions="0")
+    with pytest.raises(ConfigError, match="or earlier definitions of them; run `quantx research train` again"):
+        predicted_rows(study_lake, study, model, study.start, study.end)

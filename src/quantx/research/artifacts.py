@@ -23,6 +23,7 @@ import polars as pl
 from quantx import __version__
 from quantx.errors import ConfigError
 from quantx.research.models import FittedModel
+from quantx.research.study import OF_DATASET
 from quantx.research.train import FoldSummary, Training
 
 if TYPE_CHECKING:
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
     from quantx.research.study import Study
 
 MODEL, PREDICTIONS, FACTS = "model.pickle", "predictions.parquet", "model.json"
-_OF_MODEL = ("label", "splits", "preprocessing", "model", "seed")
+_OF_MODEL = (*OF_DATASET, "splits", "preprocessing", "model", "seed")
+_ABOUT = ("model", "study", "study_hash", "dataset", "program", "versions")
+_FACTS = frozenset((*_ABOUT, "features", "definitions", "last_date", "trained_through", "folds", "sha256"))
 _LIBRARIES = ("polars", "numpy", "scikit-learn", "lightgbm")
 _DAYS = ("train_first", "train_last", "test_first", "test_last")
 
@@ -42,6 +45,7 @@ class TrainedModel:
     study: str
     model_id: str
     features: tuple[str, ...]
+    definitions: str  # hash of the definitions of the features
     last_date: date  # the last date of its training rows
     trained_through: date  # the last session whose close is in a label
     fitted: FittedModel
@@ -77,6 +81,7 @@ def save_training(folder: Path, study: Study, dataset: Dataset, training: Traini
         "program": __version__,
         "versions": versions(),
         "features": dataset.features,
+        "definitions": dataset.facts["features"],
         "last_date": str(labelled["date"].max()),
         "trained_through": str(training.trained_through),
         "folds": [asdict(each) | {day: str(getattr(each, day)) for day in _DAYS} for each in training.folds],
@@ -99,7 +104,9 @@ def model_facts(folder: Path, study: Study) -> Mapping[str, Any]:
         facts: dict[str, Any] = json.loads((folder / FACTS).read_text("utf-8"))
     except (OSError, ValueError):
         raise ConfigError(f"{folder} has no model of the study {study.name}; run `quantx research train`") from None
-    if facts.get("study_hash") != study.part_hash(*_OF_MODEL):
+    if not isinstance(facts, dict) or facts.keys() != _FACTS:
+        raise ConfigError(f"{folder / FACTS} is not what this program wrote; run `quantx research train` again")
+    if facts["study_hash"] != study.part_hash(*_OF_MODEL):
         raise ConfigError(
             f"the model in {folder} was trained for another version of the study; run `quantx research train` again"
         )
@@ -134,6 +141,7 @@ def load_model(folder: Path, study: Study) -> TrainedModel:
         study=study.name,
         model_id=facts["model"],
         features=tuple(facts["features"]),
+        definitions=facts["definitions"],
         last_date=date.fromisoformat(facts["last_date"]),
         trained_through=date.fromisoformat(facts["trained_through"]),
         fitted=fitted,

@@ -163,11 +163,12 @@ def load_dataset(folder: Path, study: Study) -> Dataset:
         parts = [(folder / name).read_bytes() for name in (TABLE, PRICES)]
     except (OSError, ValueError):
         raise ConfigError(f"{folder} has no dataset of the study {study.name}; run `quantx research dataset`") from None
-    if not is_dataset_of(facts, study):
+    if not isinstance(facts, dict) or not is_dataset_of(facts, study):
         raise ConfigError(
             f"the dataset in {folder} was made of another version of the study or of its features; {again}"
         )
-    if [hashlib.sha256(part).hexdigest() for part in parts] != [facts.get("sha256"), facts.get("prices_sha256")]:
+    sums = [hashlib.sha256(part).hexdigest() for part in parts]
+    if [*sums, _hash_of(facts, sums)] != [facts.get("sha256"), facts.get("prices_sha256"), facts.get("hash")]:
         raise ConfigError(f"the dataset in {folder} was changed after it was written; {again}")
     table, prices = (pl.read_parquet(io.BytesIO(part)) for part in parts)
     return Dataset(table, prices, facts)
@@ -180,12 +181,22 @@ def is_dataset_of(facts: Mapping[str, Any], study: Study) -> bool:
     )
 
 
+def ended_of(dataset: Dataset) -> list[int]:
+    """Return the columns of the prices whose securities have ended, as the dataset noted them."""
+    names = {each["symbol"] for each in dataset.facts["absences"] if each["ended"]}
+    return [at for at, symbol in enumerate(dataset.prices.columns[1:]) if symbol in names]
+
+
 def _with_hash(table: pl.DataFrame, prices: pl.DataFrame, facts: dict[str, Any]) -> Dataset:
-    facts["sha256"] = hashlib.sha256(_bytes(table)).hexdigest()
-    facts["prices_sha256"] = hashlib.sha256(_bytes(prices)).hexdigest()
-    made_of = json.dumps([facts["study"], facts["features"], facts["sha256"], facts["prices_sha256"]], sort_keys=True)
-    facts["hash"] = hashlib.sha256(made_of.encode()).hexdigest()[:16]
+    sums = [hashlib.sha256(_bytes(frame)).hexdigest() for frame in (table, prices)]
+    facts |= {"sha256": sums[0], "prices_sha256": sums[1], "hash": _hash_of(facts, sums)}
     return Dataset(table, prices, facts)
+
+
+def _hash_of(facts: Mapping[str, Any], sums: list[str]) -> str:
+    """Return the hash of a dataset from what made it, and the SHA-256 of its table and prices."""
+    made_of = json.dumps([facts["study"], facts["features"], *sums], sort_keys=True)
+    return hashlib.sha256(made_of.encode()).hexdigest()[:16]
 
 
 def _bytes(frame: pl.DataFrame) -> bytes:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from quantx.research.dataset import ended_of
 from quantx.research.labels import forward_returns, price_matrix
 from quantx.research.metrics import (
     SESSIONS_A_YEAR,
@@ -122,12 +123,6 @@ def evaluate_study(
     )
 
 
-def ended_of(dataset: Dataset) -> list[int]:
-    """Return the columns of the prices whose securities have ended, as the dataset noted them."""
-    names = {each["symbol"] for each in dataset.facts["absences"] if each["ended"]}
-    return [at for at, symbol in enumerate(dataset.prices.columns[1:]) if symbol in names]
-
-
 def _score(
     study: Study, dataset: Dataset, name: str, rows: pl.DataFrame, ended: Sequence[int]
 ) -> tuple[Score, LongShort]:
@@ -169,7 +164,7 @@ def _summary(portfolio: LongShort) -> PortfolioSummary:
         sharpe=net / volatility if volatility else None,
         drawdown=drawdown(values),
         turnover=portfolio.long_turnover,
-        total=float((1 + frame["net"]).product()) - 1,
+        total=float((1 + frame["net"]).clip(lower_bound=0.0).product()) - 1,
     )
 
 

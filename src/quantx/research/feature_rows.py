@@ -70,8 +70,9 @@ def feature_rows(lake: Lake, study: Study, chosen: StudyFeatures, first: date, l
     return lake.features(list(chosen.names), **who_of(study), start=first, end=last, as_of=study.as_of)
 
 
-def computed_features(lake: Lake, study: Study, chosen: StudyFeatures, day: date) -> pl.DataFrame:
-    """Return the rows of a session, computed from what was public at its end, as if there were nothing later."""
+def computed_features(lake: Lake, study: Study, chosen: StudyFeatures, day: date, *, cut: bool) -> pl.DataFrame:
+    """Return the computed rows of a session; `cut`: from what was public at its end, as if there were nothing later."""
+    public_by = day if cut else None
     return lake.features(
-        list(chosen.names), **who_of(study), start=day, end=day, public_by=day, as_of=study.as_of, stored=False
+        list(chosen.names), **who_of(study), start=day, end=day, public_by=public_by, as_of=study.as_of, stored=False
     )

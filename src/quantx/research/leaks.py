@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import polars as pl
 
 from quantx.errors import IncompleteData
+from quantx.reader.provenance import provenance
+from quantx.research.dataset import ended_of
 from quantx.research.feature_rows import computed_features, study_features
-from quantx.research.labels import carried, price_matrix
+from quantx.research.labels import carried, forward_returns, price_matrix
 from quantx.research.metrics import SeriesStatistics, information_coefficients, overlap_lag, statistics
 from quantx.research.models import ALLOWED
 from quantx.research.train import cross_predictions
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from quantx.research.study import Study
 
 Status = Literal["passed", "suspicious", "leak", "not checked"]
-Recompute = Callable[[date], pl.DataFrame]  # symbol, date and features, as if there were nothing after the day
+Recompute = Callable[[date, bool], pl.DataFrame]  # symbol, date and features of a day; True: with nothing after it
 
 TOO_GOOD = 0.15  # mean rank IC of one feature; published factors of shares have less than a tenth
 FORESIGHT = 0.05  # mean rank IC above which a feature must not know the future better than the past
@@ -44,12 +46,20 @@ class LeakCheck:
 
 
 def leak_checks(
-    study: Study, dataset: Dataset, recompute: Recompute | None, packages: Collection[str] = ALLOWED
+    study: Study,
+    dataset: Dataset,
+    recompute: Recompute | None,
+    packages: Collection[str] = ALLOWED,
+    predictions: pl.DataFrame | None = None,
 ) -> list[LeakCheck]:
-    """Return the results of all checks; `recompute` None: there is no lake to compute features from."""
+    """Return the results of all checks; `recompute` None: there is no lake to compute features from.
+
+    `predictions` are those of the model out of sample (date, symbol, prediction, label).
+    """
     return [
         shuffled_label(study, dataset, packages),
-        *foresight(study, dataset),
+        *foresight(study, dataset, predictions),
+        label_ends(study, dataset),
         future_cut_off(study, dataset, recompute),
     ]
 
@@ -76,7 +86,7 @@ def shuffled_label(study: Study, dataset: Dataset, packages: Collection[str] = A
     return LeakCheck("shuffled label", "passed", f"{text}; it should be near 0")
 
 
-def foresight(study: Study, dataset: Dataset) -> list[LeakCheck]:
+def foresight(study: Study, dataset: Dataset, predictions: pl.DataFrame | None = None) -> list[LeakCheck]:
     """Return features that are too good, and those that know the future better than the past."""
     past = _past_returns(study, dataset)
     lag = overlap_lag(study.label.horizon, study.every)
@@ -91,10 +101,15 @@ def foresight(study: Study, dataset: Dataset) -> list[LeakCheck]:
         behind = _feature_ic(past, name, "past", lag)
         if abs(ahead.mean) >= FORESIGHT and abs(ahead.mean) > abs(behind.mean or 0.0):
             seeing.append((name, ahead.mean))
+    if predictions is not None:  # features may have the future only together
+        rows = predictions.group_by("date", "symbol").agg(pl.col("prediction").mean(), pl.col("label").first())
+        found = _feature_ic(rows, "prediction", "label", lag)
+        if abs(found.mean or 0.0) >= TOO_GOOD and (found.t is None or abs(found.t) >= SURE):
+            good.append(("the prediction", found.mean or 0.0))
     return [
         _named(
-            LeakCheck("too good", "leak", f"a mean rank IC of {TOO_GOOD} or more by itself: check its inputs"),
-            f"no feature has a mean rank IC of {TOO_GOOD} or more by itself",
+            LeakCheck("too good", "leak", f"a mean rank IC of {TOO_GOOD} or more: check the inputs"),
+            f"no feature by itself, and no prediction, has a mean rank IC of {TOO_GOOD} or more",
             good,
         ),
         _named(
@@ -112,34 +127,91 @@ def future_cut_off(study: Study, dataset: Dataset, recompute: Recompute | None) 
     name = "future cut off"
     if recompute is None:
         return LeakCheck(name, "not checked", "the lake was not read; run `quantx research evaluate` where it is")
-    days = dataset.table["date"].unique().sort()
-    chosen = np.random.default_rng(study.seed).choice(days.len(), min(CUTS, days.len()), replace=False)
+    known, days = dataset.features, _some_days(study, dataset.table)
     changed: set[str] = set()
+    corrected: set[str] = set()
     compared = 0
-    for day in sorted(days.gather(chosen.tolist())):
-        again = recompute(day).filter(pl.col("date") == day)
-        known = dataset.features
-        rows = dataset.table.filter(pl.col("date") == day).select("symbol", *known)
-        # A member that was renamed later has its former symbol there, and is not compared.
-        both = rows.join(again.select("symbol", *known), on="symbol", how="inner", suffix="__again")
-        compared += both.height * len(known)
-        changed |= {column for column in known if _differs(both[column], both[f"{column}__again"])}
+    for day in days:
+        again = recompute(day, True)
+        rows = dataset.table.filter(pl.col("date") == day)
+        count, other = _compared(rows, again, known)
+        compared += count
+        if other and _is_newer(dataset, again):  # a vendor may have corrected bars since
+            leaking = set(_compared(recompute(day, False), again, known)[1])
+            corrected |= set(other) - leaking
+            other = sorted(leaking)
+        changed |= set(other)
     if changed:
-        names = [column for column in dataset.features if column in changed]
+        names = [column for column in known if column in changed]
         return LeakCheck(
             name, "leak", f"{', '.join(names)}: other values when the bars after the session are cut off", tuple(names)
         )
-    return LeakCheck(name, "passed", f"{compared:,} values of {len(chosen)} dates are the same without later data")
+    if corrected:
+        names = [column for column in known if column in corrected]
+        return LeakCheck(
+            name,
+            "not checked",
+            f"the lake has other values of {', '.join(names)} than the dataset, by corrections since it was built; run"
+            " `quantx research dataset` again",
+            tuple(names),
+        )
+    return LeakCheck(name, "passed", f"{compared:,} values of {len(days)} dates are the same without later data")
+
+
+def label_ends(study: Study, dataset: Dataset) -> LeakCheck:
+    """Make labels again on some dates from the prices up to `label_end`: the purge of training rows goes by it."""
+    closes, ended = price_matrix(dataset.prices), ended_of(dataset)
+    place = {day: at for at, day in enumerate(dataset.prices["date"].to_list())}
+    columns = {symbol: at for at, symbol in enumerate(dataset.prices.columns[1:])}
+    labelled = dataset.table.drop_nulls("label")
+    days = _some_days(study, labelled)
+    for day in days:
+        rows = labelled.filter(pl.col("date") == day)
+        end: Any = rows["label_end"].min()
+        returns = forward_returns(closes[: place.get(end, -1) + 1], study.label.horizon, study.label.entry_lag, ended)
+        known = returns[place[day]] if place[day] < len(returns) else np.full(len(columns), np.nan)
+        again = pl.Series(known[[columns[symbol] for symbol in rows["symbol"]]])
+        if study.label.name == "forward_excess":
+            again = again - again.mean()
+        if _differs(rows["label"], again):
+            fact = f"labels of {day} have other values than the prices up to {end} give: the purge is too short"
+            return LeakCheck("label ends", "leak", fact)
+    return LeakCheck("label ends", "passed", f"the labels of {len(days)} dates need no price after their end")
+
+
+def _some_days(study: Study, table: pl.DataFrame) -> list[date]:
+    """Return a few dates of a table in order, the same for the same study."""
+    days = table["date"].unique().sort()
+    chosen = np.random.default_rng(study.seed).choice(days.len(), min(CUTS, days.len()), replace=False)
+    return sorted(days.gather(chosen.tolist()))
+
+
+def _compared(rows: pl.DataFrame, again: pl.DataFrame, features: list[str]) -> tuple[int, list[str]]:
+    """Return the number of values that two frames of a day have in common, and the features that differ.
+
+    A member that was renamed later has its former symbol in the past, and is not compared.
+    """
+    both = rows.select("symbol", *features).join(
+        again.select("symbol", *features), on="symbol", how="inner", suffix="__again"
+    )
+    other = [column for column in features if _differs(both[column], both[f"{column}__again"])]
+    return both.height * len(features), other
+
+
+def _is_newer(dataset: Dataset, again: pl.DataFrame) -> bool:
+    """Return whether tables of the lake have changed since the dataset was built."""
+    before: Mapping[str, int] = dataset.facts["tables"]
+    return any(before.get(name, version) != version for name, version in provenance(again).tables.items())
 
 
 def recompute_from(lake: Lake, study: Study) -> Recompute:
     """Return the function that computes the features of a study from the bars of a lake up to a day."""
     chosen = study_features(study.features)
 
-    def recompute(day: date) -> pl.DataFrame:
+    def recompute(day: date, cut: bool) -> pl.DataFrame:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", IncompleteData)  # the dataset has them as remarks
-            return computed_features(lake, study, chosen, day)
+            return computed_features(lake, study, chosen, day, cut=cut)
 
     return recompute
 

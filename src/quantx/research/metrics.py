@@ -131,10 +131,12 @@ def quantile_returns(rows: pl.DataFrame, quantiles: int) -> pl.DataFrame:
 def drawdown(returns: Sequence[float]) -> float:
     """Return the largest loss from a peak of the compounded value, as a share of the peak; 0 without a loss.
 
+    A value that is lost whole stays 0: a loss of more than that can't be made good.
+
     >>> round(drawdown([0.1, -0.5, 0.2]), 3)
     0.5
     """
-    value = np.cumprod(1 + np.asarray([0.0, *returns], dtype=np.float64))
+    value = np.cumprod(np.maximum(1 + np.asarray([0.0, *returns], dtype=np.float64), 0.0))
     peak = np.maximum.accumulate(value)
     return float((1 - value / peak).max())
 

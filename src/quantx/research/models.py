@@ -6,6 +6,7 @@ import inspect
 import os
 from collections.abc import Collection
 from dataclasses import dataclass
+from difflib import get_close_matches
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -69,9 +70,55 @@ def regressor_of(study: Study, packages: Collection[str] = ALLOWED, rows: int = 
     strange = sorted(set(model.parameters) - set(known))
     if strange and not takes_any:
         raise ConfigError(f"model.parameters: {made.__name__} has no parameter {strange[0]}; it has {', '.join(known)}")
+    _check_lightgbm(made, model.parameters)
+    if "random_state" in model.parameters and model.parameters["random_state"] is None:
+        raise ConfigError("model.parameters: random_state can't be null: the same data must give one model")
     seeded = {"random_state": study.seed} if "random_state" in known else {}
     fixed |= {"n_jobs": _threads(rows)} if fixed else {}
-    return made(**{**seeded, **fixed, **model.parameters})
+    regressor = _made(made, {**seeded, **fixed, **model.parameters})
+    if not _is_regressor(regressor):
+        raise ConfigError(
+            f"model.name: {made.__name__} is no regressor; a label is a number, so choose one, as"
+            " sklearn.ensemble.ExtraTreesRegressor"
+        )
+    return regressor
+
+
+def _made(kind: Any, parameters: dict[str, Any]) -> Any:
+    """Return an object of a class; ConfigError where it needs parameters that a study can't give."""
+    if inspect.isabstract(kind):
+        raise ConfigError(f"model.name: {kind.__name__} is the base of other models; use the full name of a regressor")
+    needed = [
+        name
+        for name, each in inspect.signature(kind).parameters.items()
+        if each.default is each.empty and each.kind not in (each.VAR_KEYWORD, each.VAR_POSITIONAL)
+    ]
+    if absent := [name for name in needed if name not in parameters]:
+        raise ConfigError(
+            f"model.name: {kind.__name__} needs {absent[0]}, and a study has no models inside of others; use a"
+            " regressor, features are prepared by `preprocessing`"
+        )
+    return kind(**parameters)
+
+
+def _is_regressor(model: Any) -> bool:
+    with extra("ml", "a study"):
+        from sklearn.base import is_regressor
+    return bool(is_regressor(model))
+
+
+def _check_lightgbm(kind: Any, parameters: Collection[str]) -> None:
+    """Raise ConfigError for a parameter that LightGBM does not know: it would silently ignore it."""
+    if not kind.__module__.startswith("lightgbm"):
+        return
+    from lightgbm.basic import _ConfigAliases
+
+    aliases = _ConfigAliases._get_all_param_aliases()  # noqa: SLF001 – no public list of all names
+    known = {*inspect.signature(kind).parameters, *aliases, *(name for names in aliases.values() for name in names)}
+    if strange := sorted(set(parameters) - known):
+        near = get_close_matches(strange[0], sorted(known), 1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise ConfigError(f"model.parameters: {kind.__name__} has no parameter {strange[0]}{hint}")
 
 
 def _threads(rows: int) -> int:

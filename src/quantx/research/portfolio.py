@@ -1,8 +1,9 @@
 """A long-short portfolio of predictions, held from each date's entry to the next one's, after costs.
 
 At each date of the table the highest quantile is bought and the lowest sold, with equal weights, each side with the
-whole capital. Entries are closes `entry_lag` sessions later. The weights drift until the next date's entry; the cost
-is that of the traded difference to the drifted weights, per side.
+whole capital. Entries are closes `entry_lag` sessions later; a new position in a halted security waits for its first
+bar. The weights drift until the next date's entry, in shares of the capital by then; the cost is that of the traded
+difference to the drifted weights, per side.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from quantx.research.labels import carried, price_matrix
+from quantx.research.labels import carried, entries, price_matrix
 from quantx.research.metrics import quantile_of
 
 if TYPE_CHECKING:
@@ -37,15 +38,17 @@ def long_short(
 ) -> LongShort:
     """Return the portfolio of predictions (date, symbol, prediction), with closes of a panel.
 
-    A security without a bar keeps its last price; the last period ends at the last session of the panel. `turnover` is
-    the traded amount by capital: 2 for a first entry of both sides, 4 where all is replaced.
+    A held security without a bar keeps its last price, and one that has no bar in a period is not bought in it; the
+    last period ends at the last session of the panel. `turnover` is the traded amount by capital: 2 for a first entry
+    of both sides, 4 where all is replaced.
     """
     graded = quantile_of(rows, quantiles)
     days = graded["date"].unique().sort().to_list()
     place = {day: at for at, day in enumerate(prices["date"].to_list())}
     entered = [(day, place[day] + lag) for day in days if place[day] + lag < prices.height - 1]
     last = prices.height - 1
-    closes = carried(price_matrix(prices), ended)
+    matrix = price_matrix(prices)
+    closes, (bought, first) = carried(matrix, ended), entries(matrix)
     columns = {symbol: at for at, symbol in enumerate(prices.columns[1:])}
     weights = _weights(graded, quantiles, columns)
     held = np.zeros(len(columns))
@@ -53,14 +56,16 @@ def long_short(
     replaced: list[float] = []
     for number, (day, start) in enumerate(entered):
         end = entered[number + 1][1] if number + 1 < len(entered) else min(last, start + _usual(entered))
-        target = weights[day]
+        opened = np.sign(weights[day]) != np.sign(held)
+        target = np.where(opened & (first[start] >= end), 0.0, weights[day])
         traded = float(np.abs(target - held).sum())
         if number:
             replaced.append(float(np.maximum(np.maximum(target, 0) - np.maximum(held, 0), 0).sum()))
-        moves = _moves(closes, start, end)
+        moves = _moves(np.where(opened, bought[start], closes[start]), closes[end])
         gross, cost = float(target @ moves), traded * bps / 10_000
         found.append((day, end - start, gross, cost, gross - cost, traded))
-        held = target * (1 + moves)
+        value = 1 + gross - cost
+        held = target * (1 + moves) / value if value > 0 else np.zeros(len(columns))
     schema = {"date": pl.Date, "sessions": pl.Int64, **dict.fromkeys(("gross", "cost", "net", "turnover"), pl.Float64)}
     frame = pl.DataFrame(found, schema=schema, orient="row")
     return LongShort(frame, float(np.mean(replaced)) if replaced else None)
@@ -72,10 +77,10 @@ def _usual(entered: list[tuple[date, int]]) -> int:
     return int(np.median(gaps)) if gaps else 1
 
 
-def _moves(closes: Matrix, start: int, end: int) -> Matrix:
-    """Return the return of each security between two sessions; 0 where a price is not known."""
+def _moves(bought: Matrix, sold: Matrix) -> Matrix:
+    """Return the return of each security between two prices; 0 where one is not known."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        moves = closes[end] / closes[start] - 1
+        moves = sold / bought - 1
     return np.where(np.isfinite(moves), moves, 0.0)
 
 

@@ -65,8 +65,11 @@ def predict_study(
 def predicted_rows(lake: Lake, study: Study, model: TrainedModel, first: date, last: date) -> pl.DataFrame:
     """Return the predictions of the members with a bar on each session: the columns of PREDICTIONS but known_from."""
     chosen = study_features(study.features)
-    if tuple(chosen.columns) != model.features:
-        raise ConfigError(f"the model {model.model_id} has other features; run `quantx research train` again")
+    if (tuple(chosen.columns), chosen.hash) != (model.features, model.definitions):
+        raise ConfigError(
+            f"the model {model.model_id} has other features, or earlier definitions of them; run `quantx research"
+            " train` again"
+        )
     with lake.pin():
         prices, member = prices_and_members(lake, study, first, last, {})
         if prices.is_empty():

@@ -32,11 +32,16 @@ def write_report(
 ) -> Path:
     """Write the report into the folder of a study, and return its path."""
     path = folder / REPORT
+    write_text(path, report_page(study, dataset, facts, evaluation))
+    return path
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file into the folder of a study; ConfigError where it can't be written."""
     try:
-        path.write_text(report_page(study, dataset, facts, evaluation), "utf-8")
+        path.write_text(text, "utf-8")
     except OSError as error:
         raise ConfigError(f"cannot write {path}: {error.strerror}; choose another folder with --folder") from error
-    return path
 
 
 def report_page(study: Study, dataset: Dataset, facts: Mapping[str, Any], evaluation: Evaluation) -> str:

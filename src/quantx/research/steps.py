@@ -14,13 +14,15 @@ from quantx.research.dataset import Dataset, build_dataset, is_dataset_of, load_
 from quantx.research.evaluate import Evaluation, evaluate_study
 from quantx.research.leaks import leak_checks, recompute_from
 from quantx.research.models import ALLOWED
-from quantx.research.report import REPORT, write_report
+from quantx.research.report import REPORT, write_report, write_text
 from quantx.research.study import Study
 from quantx.research.tracking import record_run
 from quantx.research.train import OnFold, train_study
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from polars import DataFrame
 
     from quantx.reader.lake import Lake
 
@@ -67,19 +69,19 @@ class StudyRun:
         dataset = load_dataset(self.folder, self.study)
         predictions, folds = artifacts.load_predictions(self.folder, self.study, dataset)
         facts = artifacts.model_facts(self.folder, self.study)
-        evaluation = evaluate_study(self.study, dataset, predictions, folds, self._checks(dataset))
+        evaluation = evaluate_study(self.study, dataset, predictions, folds, self._checks(dataset, predictions))
         text = json.dumps(evaluation.as_facts(), indent=2, default=str) + "\n"
         report = write_report(self.folder, self.study, dataset, facts, evaluation)
-        (self.folder / EVALUATION).write_text(text, "utf-8")
+        write_text(self.folder / EVALUATION, text)
         record_run(self.study, self.folder, facts, evaluation, self.tracking_uri)
         return evaluation, report
 
-    def _checks(self, dataset: Dataset) -> list[Any]:
+    def _checks(self, dataset: Dataset, predictions: DataFrame) -> list[Any]:
         try:
             recompute = recompute_from(self.lake(), self.study)
         except ConfigError:  # the folder of a study is enough to judge it
             recompute = None
-        return leak_checks(self.study, dataset, recompute, self.packages)
+        return leak_checks(self.study, dataset, recompute, self.packages, predictions)
 
     def _hash_before(self) -> str | None:
         facts = read_facts(self.folder / "dataset.json")

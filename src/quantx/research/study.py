@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from datetime import date
+from math import comb
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -13,10 +14,13 @@ from pydantic_core import ErrorDetails
 
 from quantx.core.foreign_errors import value_fact
 from quantx.errors import ConfigError
+from quantx.research.feature_rows import study_features
 from quantx.settings.yaml_document import YamlDocument, read_yaml
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"  # part of paths
-_OF_DATASET = ("name", "universe", "symbols", "start", "end", "every", "features", "label", "as_of")
+OF_DATASET = ("name", "universe", "symbols", "start", "end", "every", "features", "label", "as_of")
+_MOST_FOLDS = 500  # of combinatorial splits: each trains a model
+_RESERVED = ("mlruns",)  # the record of all studies lies beside their folders
 _TAGGED = ("splits", "model")  # fields whose form depends on one of their values
 
 
@@ -63,6 +67,12 @@ class CombinatorialPurged(_Part):
     def _groups_for_training(self) -> Self:
         if self.test_groups >= self.groups:
             raise ValueError(f"test_groups must be less than groups ({self.groups})")
+        folds = comb(self.groups, self.test_groups)
+        if folds > _MOST_FOLDS:
+            raise ValueError(
+                f"{self.test_groups} of {self.groups} groups make {folds:,} folds, each with a model; choose fewer"
+                f" groups: at most {_MOST_FOLDS} folds"
+            )
         return self
 
 
@@ -130,6 +140,13 @@ class Study(_Part):
             raise ValueError(f"the start {self.start} must lie before the end {self.end}")
         return self
 
+    @field_validator("name")
+    @classmethod
+    def _own_folder(cls, value: str) -> str:
+        if value.lower() in _RESERVED:
+            raise ValueError(f"{value} is the folder of the record of runs; choose another name")
+        return value
+
     @field_validator("features")
     @classmethod
     def _distinct(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -146,7 +163,7 @@ class Study(_Part):
     @property
     def dataset_part(self) -> dict[str, Any]:
         """Return the fields that make the dataset, as plain values."""
-        return self.model_dump(mode="json", include=set(_OF_DATASET))
+        return self.model_dump(mode="json", include=set(OF_DATASET))
 
     def part_hash(self, *parts: str) -> str:
         """Return the SHA-256 of some fields, or of all, as 16 hexadecimal digits."""
@@ -160,11 +177,18 @@ def read_study(path: Path) -> Study:
     if not isinstance(document.values, dict):
         raise ConfigError(f"{path} must hold the fields of a study, as in `name: momentum`")
     try:
-        return Study.model_validate(document.values)
+        study = Study.model_validate(document.values)
     except ValidationError as error:
         # A misspelt field is missing, too: its name is the problem.
         errors = sorted(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
         raise ConfigError(_problem(document, errors[0])) from error
+    for number, name in enumerate(study.features):
+        try:
+            study_features([name])
+        except ConfigError as error:
+            fact = str(error).removeprefix("features: ")
+            raise ConfigError(f"{document.at(('features', number))}: features: {fact}") from error
+    return study
 
 
 def _problem(document: YamlDocument, first: ErrorDetails) -> str:
@@ -172,6 +196,9 @@ def _problem(document: YamlDocument, first: ErrorDetails) -> str:
     loc = first["loc"]
     if len(loc) > 1 and loc[0] in _TAGGED:  # pydantic adds the form to the place
         loc = (loc[0], *loc[2:])
+    if loc[:2] == ("model", "parameters") and len(loc) > 2:  # it adds each of the allowed types, too
+        where = document.at(loc[:3])
+        return f"{where}: model.parameters.{loc[2]}: must be a number, a text, true, false or null"
     where, field = document.at(loc), ".".join(map(str, loc))
     if first["type"] == "extra_forbidden":
         return f"{where}: {field} is no field of a study{_fields_at(loc)}"

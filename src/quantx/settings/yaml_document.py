@@ -61,10 +61,24 @@ def _child(node: yaml.Node | None, part: str | int) -> tuple[int, yaml.Node] | N
     return None
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML in which a day that does not exist, as 2024-02-30, stays text: its field is wrong, not the file."""
+
+
+def _timestamp(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> Any:
+    try:
+        return loader.construct_yaml_timestamp(node)
+    except ValueError:
+        return node.value
+
+
+_Loader.add_constructor("tag:yaml.org,2002:timestamp", _timestamp)
+
+
 def read_yaml(path: Path) -> YamlDocument:
     """Read a file; ConfigError with the file and its problem where it can't be read or is not YAML."""
     try:
         text = path.read_text("utf-8")
-        return YamlDocument(path, text, yaml.safe_load(text))
+        return YamlDocument(path, text, yaml.load(text, _Loader))  # noqa: S506 – a safe loader
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"{path} {yaml_fact(error)}") from error
