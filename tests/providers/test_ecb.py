@@ -17,7 +17,7 @@ HEAD = (
     b' xmlns="http://www.ecb.int/vocabulary/2002-08-01/eurofxref"><gesmes:subject>Reference rates</gesmes:subject>'
     b"<gesmes:Sender><gesmes:name>European Central Bank</gesmes:name></gesmes:Sender><Cube>"
 )
-# 1999-01-04 and 2022-12-30 as published (eurofxref-hist.xml), some of their currencies; the other day has that form.
+# 1999-01-04 as published (eurofxref-hist), some of its currencies; the other days have that form, and values like it.
 BODY = (
     HEAD
     + b'<Cube time="2024-03-18"><Cube currency="USD" rate="1.0892"/><Cube currency="JPY" rate="162.54"/></Cube>'
