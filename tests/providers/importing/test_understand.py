@@ -331,6 +331,16 @@ def test_an_encrypted_member_is_named_as_such(tmp_path: Path) -> None:
     assert "encrypted" in left.why
 
 
+def test_a_file_that_unpacks_to_far_more_than_a_table_is_not_read_whole(tmp_path: Path) -> None:
+    with gzip.open(tmp_path / "A.csv.gz", "wb", compresslevel=1) as file:
+        for _ in range(5):
+            file.write(bytes(2**24))
+    (found,) = find_files([tmp_path])
+    assert isinstance(found, FoundFile)
+    with pytest.raises(WrongForm, match="200 times its size"):
+        FileReader().read(found)
+
+
 def test_a_packed_file_that_is_cut_or_empty_is_refused(tmp_path: Path) -> None:
     for name, body, why in (("A.csv.gz", gzip.compress(ROWS.encode())[:-9], "cut off"), ("B.csv", b" \n", "empty")):
         (tmp_path / name).write_bytes(body)

@@ -22,6 +22,8 @@ from quantx.errors import ConfigError
 from quantx.providers.reply_values import WrongForm
 
 LARGEST = 2 * 2**30  # bytes of one file, unpacked
+_PIECE = 2**24
+_ANY_RATIO, _MOST_RATIO = 2**26, 200  # bytes that may be packed as small as they are; above: times the packed size
 _TABLES = (".csv", ".txt", ".tsv", ".parquet", ".xlsx", ".xls", ".xlsm", ".ods")
 _PACKED = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
 _OTHER_PACKERS = (".zst", ".7z", ".rar", ".tar", ".tgz", ".lz4", ".br", ".z")
@@ -157,7 +159,9 @@ class FileReader:
         """Return the unpacked bytes; WrongForm where they can't be read."""
         try:
             with self._opened(file) as stream, _unpacked(stream, ending_of(file.name_in_place)) as content:
-                body: bytes = content.read(LARGEST + 1)
+                body = _content_of(content, self._size_of(file))
+        except WrongForm:
+            raise
         except KeyError:
             raise WrongForm("the archive does not have this member any more") from None
         except FileNotFoundError:
@@ -166,11 +170,15 @@ class FileReader:
             raise WrongForm("the file may not be read") from None
         except _BROKEN:
             raise WrongForm("it can't be unpacked or read: it is cut off or damaged; get it again") from None
-        if len(body) > LARGEST:
-            raise WrongForm(f"it is larger than {LARGEST / 2**30:.0f} GiB; split it")
         if not body.strip():
             raise WrongForm("it is empty")
         return body
+
+    def _size_of(self, file: FoundFile) -> int:
+        """Return the bytes of a file where it lies: packed, if it is."""
+        if file.member is None:
+            return file.path.stat().st_size
+        return self._archive(file.path).getinfo(file.member).compress_size
 
     def _opened(self, file: FoundFile) -> IO[Any]:
         return file.path.open("rb") if file.member is None else self._archive(file.path).open(file.member)
@@ -190,6 +198,19 @@ class FileReader:
             for archive in self._archives.values():
                 archive.close()
             self._archives.clear()
+
+
+def _content_of(stream: IO[bytes], packed_size: int) -> bytes:
+    """Return the bytes of a stream; WrongForm where they are too many for a table that takes `packed_size` bytes."""
+    pieces, size = list[bytes](), 0
+    while piece := stream.read(_PIECE):
+        pieces.append(piece)
+        size += len(piece)
+        if size > LARGEST:
+            raise WrongForm(f"it is larger than {LARGEST / 2**30:.0f} GiB; split it")
+        if size > _ANY_RATIO and size > _MOST_RATIO * packed_size:
+            raise WrongForm(f"it unpacks to more than {_MOST_RATIO} times its size, which no table does; get it again")
+    return b"".join(pieces)
 
 
 @contextmanager
