@@ -57,7 +57,7 @@ def _of_rows(features: Sequence[Feature], bars: pl.DataFrame, wanted: str | None
 
 
 def _kept(bars: pl.DataFrame, wanted: str | None) -> pl.DataFrame:
-    return bars if wanted is None else bars.filter(wanted)
+    return bars if wanted is None else bars[bars[wanted].arg_true()]
 
 
 def _index(bars: pl.DataFrame) -> list[str]:
