@@ -85,7 +85,7 @@ def lines_of(text: str, most: int | None = None) -> list[str]:
 
 def read_cells(text: str, separator: str) -> Cells:
     """Return the cells of all lines that are not blank."""
-    every = text.split("\n")
+    every = (text if "\n" in text else text.replace("\r", "\n")).split("\n")
     ends_in_line = bool(every[-1].strip())
     lines = pl.Series("line", every, dtype=pl.String).str.strip_chars_end("\r")
     frame = pl.DataFrame({"line": lines}).with_row_index("number", offset=1)
