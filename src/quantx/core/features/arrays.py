@@ -16,21 +16,30 @@ if TYPE_CHECKING:
 class ArrayResults:
     """The results of kernels, a row of one matrix per output: made at once."""
 
-    def __init__(self, kernels: Iterable[Talib], bars: pl.DataFrame) -> None:
-        """Run each kernel over each symbol's rows of bars."""
+    def __init__(
+        self, kernels: Iterable[Talib], bars: pl.DataFrame, by: str = "symbol", wanted: str | None = None
+    ) -> None:
+        """Run each kernel over the rows of each symbol, or of each run of equal values in another column.
+
+        Keep the results of the rows where the column `wanted` is true; None: of all.
+        """
         import numpy as np
 
         self._kernels = list(dict.fromkeys(kernels))
         places = [(kernel, output) for kernel in self._kernels for output in kernel.outputs or (None,)]
         self._at: dict[tuple[Talib, str | None], int] = {place: n for n, place in enumerate(places)}
-        self._values = np.empty((len(places), bars.height))
+        kept = np.ones(bars.height, bool) if wanted is None else bars[wanted].to_numpy()
+        self._values = np.empty((len(places), int(kept.sum())))
         given = {name: bars[name].to_numpy() for name in {each for kernel in self._kernels for each in kernel.inputs}}
-        ends = bars["symbol"].rle().struct.field("len").cum_sum().to_list()
+        ends = bars[by].rle().struct.field("len").cum_sum().to_list()
+        begin = 0
         for start, end in zip([0, *ends], ends, strict=False):
-            row = 0
+            chosen = slice(None) if wanted is None else np.flatnonzero(kept[start:end])
+            place = slice(begin, begin + (end - start if isinstance(chosen, slice) else len(chosen)))
+            begin, row = place.stop, 0
             for kernel in self._kernels:
                 for values in kernel.arrays(*(given[name][start:end] for name in kernel.inputs)):
-                    self._values[row, start:end] = values
+                    self._values[row, place] = values[chosen]
                     row += 1
 
     def __contains__(self, kernel: object) -> bool:

@@ -149,6 +149,14 @@ def overnight(rows: int) -> pl.Expr:
     return return_of(pl.col("open"), pl.col("close").shift(rows))
 
 
+def kaufman_decay(rows: int) -> pl.Expr:
+    """Return the weight of the mean before in Kaufman's adaptive mean: 1 − α, as TA-Lib's KAMA takes α."""
+    close = pl.col("close")
+    way, moved = close.diff().abs().rolling_sum(rows), close - close.shift(rows)
+    efficiency = pl.when((way <= moved) | (way < 1e-14)).then(1.0).otherwise((moved / way).abs())
+    return 1 - (efficiency * (2 / 3 - 2 / 31) + 2 / 31) ** 2
+
+
 def _root(variance: pl.Expr) -> pl.Expr:
     """Return the square root, of 0 where rounding makes the variance negative."""
     return variance.clip(lower_bound=0.0).sqrt()
