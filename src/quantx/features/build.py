@@ -25,6 +25,7 @@ from quantx.features.universes import RowsByUniverse
 from quantx.lake.file_changes import AddedFile
 from quantx.lake.protocol import CommitContext
 from quantx.lake.table import LakeTable
+from quantx.pipeline.curating.compaction import MOST_FILES
 from quantx.pipeline.runtime.context import Context
 from quantx.pipeline.runtime.platform import Platform
 from quantx.pipeline.runtime.roles import RoleHolder, committing, take_role
@@ -181,6 +182,7 @@ class _Build:
         new, changed, gone = changes.frames()
         record = replace(record, rows=count + changes.added - gone.height)
         self._stored.commit(self._context(record), new, changed, gone, read_at=read_at, files=changes.files)
+        self._stored.fold_small(CommitContext(by=self._holder), MOST_FILES)  # each day adds a file
         return replace(done, rows=changes.added, changed=changed.height, removed=gone.height)
 
     def _keep(self, replaced: pl.DataFrame) -> None:
