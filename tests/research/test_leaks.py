@@ -22,9 +22,9 @@ from quantx.lake.table import open_tables
 from quantx.pipeline.curating.restate import read_stored, restate
 from quantx.reader import Lake
 from quantx.research.dataset import Dataset, build_dataset
-from quantx.research.feature_rows import study_features
 from quantx.research.leaks import LeakCheck, foresight, future_cut_off, label_ends, leak_checks, recompute_from
 from quantx.research.study import Study
+from quantx.research.study_features import study_features
 from quantx.research.train import train_study
 
 from .conftest import KNOWN, RENAMED_AT, SESSIONS

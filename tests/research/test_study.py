@@ -8,8 +8,8 @@ import pytest
 from pydantic import ValidationError
 
 from quantx.errors import ConfigError
-from quantx.research.feature_rows import study_features
 from quantx.research.study import CombinatorialPurged, read_study
+from quantx.research.study_features import study_features
 
 GOOD = """\
 name: momentum

@@ -101,7 +101,7 @@ def save_training(folder: Path, study: Study, dataset: Dataset, training: Traini
 def model_facts(folder: Path, study: Study) -> Mapping[str, Any]:
     """Return the facts of the trained model of a study; ConfigError where there is none."""
     try:
-        facts: dict[str, Any] = json.loads((folder / FACTS).read_text("utf-8"))
+        facts: Any = json.loads((folder / FACTS).read_text("utf-8"))
     except (OSError, ValueError):
         raise ConfigError(f"{folder} has no model of the study {study.name}; run `quantx research train`") from None
     if not isinstance(facts, dict) or facts.keys() != _FACTS:

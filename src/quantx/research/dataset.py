@@ -25,9 +25,10 @@ from quantx.errors import ConfigError, IncompleteData
 from quantx.reader.lake import Lake
 from quantx.reader.provenance import provenance
 from quantx.research.absences import absences
-from quantx.research.feature_rows import feature_rows, study_features, who_of
+from quantx.research.feature_rows import feature_rows, who_of
 from quantx.research.labels import ended_columns, forward_returns, price_matrix
 from quantx.research.study import Study
+from quantx.research.study_features import study_features
 
 TABLE, PRICES, FACTS = "table.parquet", "prices.parquet", "dataset.json"
 _FIRST_CLOSE = timedelta(hours=6)  # of a session in UTC: Tokyo's, until 2024

@@ -14,10 +14,11 @@ import polars as pl
 from quantx.errors import IncompleteData
 from quantx.reader.provenance import provenance
 from quantx.research.dataset import ended_of
-from quantx.research.feature_rows import computed_features, study_features
+from quantx.research.feature_rows import computed_features
 from quantx.research.labels import carried, forward_returns, price_matrix
 from quantx.research.metrics import SeriesStatistics, information_coefficients, overlap_lag, statistics
 from quantx.research.models import ALLOWED
+from quantx.research.study_features import study_features
 from quantx.research.train import cross_predictions
 
 if TYPE_CHECKING:

@@ -18,7 +18,8 @@ from quantx.pipeline.curating.restate import StoredRows, read_stored, restate
 from quantx.pipeline.runtime.roles import RoleHolder, committing, take_role
 from quantx.reader.lake import Lake
 from quantx.research.dataset import prices_and_members
-from quantx.research.feature_rows import feature_rows, study_features
+from quantx.research.feature_rows import feature_rows
+from quantx.research.study_features import study_features
 from quantx.research.train import matrix_of
 
 if TYPE_CHECKING:

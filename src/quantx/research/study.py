@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails
 
 from quantx.core.foreign_errors import value_fact
 from quantx.errors import ConfigError
-from quantx.research.feature_rows import study_features
+from quantx.research.study_features import study_features
 from quantx.settings.yaml_document import YamlDocument, read_yaml
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"  # part of paths
