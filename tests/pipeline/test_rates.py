@@ -17,6 +17,7 @@ from quantx.pipeline.inspecting.rates import check_rates
 from quantx.pipeline.planning.rates import plan_rates
 from quantx.pipeline.planning.triggers import plan_request
 from quantx.pipeline.planning.update_request import UpdateRequest
+from quantx.pipeline.reporting.manifest import manifest_of
 from quantx.pipeline.reprocessing.quarantine import accept, rejected_rows, show
 from quantx.pipeline.runtime.platform import Platform
 from quantx.pipeline.wiring import reprocessor_of
@@ -115,6 +116,8 @@ def test_documents_go_from_the_wire_to_the_reader(desk: Any, publishers: Publish
     assert euro["rate"].to_list() == [1.0946, pytest.approx(158 / 1.0946)]
     sums = lake(platform).sql("select quote, count(*) as days from fx_rates group by quote order by quote")
     assert sums.rows() == [("GBP", 5), ("JPY", 5), ("USD", 5)]
+    shown = manifest_of(platform.tables, platform.state.series, platform.state.gaps, "lake")["series"]
+    assert {row["symbol"]: row["rows"] for row in shown} == {"UST": 15, "EUR": 15}
 
 
 def test_an_update_is_idempotent_and_later_ones_need_one_document_each(desk: Any, publishers: Publishers) -> None:
