@@ -64,6 +64,7 @@ def test_a_currency_without_a_rate_has_no_row_and_a_new_attribute_is_a_finding(p
         (HEAD + b"</Cube></gesmes:Envelope>", "without a day"),
         (b'<!DOCTYPE x [<!ENTITY a "aa">]>' + BODY[38:], "no whole XML"),
         (BODY.replace(b"1.1789", b"1,1789"), "which is no rate"),
+        (BODY.replace(b'"GBP" rate="0.7111"', b'"EUR" rate="0.8482"'), "of another base"),
         (BODY.replace(b"1999-01-04", b"04.01.1999"), "no day in the form"),
         (BODY.replace(b'currency="GBP"', b'code="GBP"'), "no field 'currency'"),
         (b"Date,USD\n2024-03-18,1.0892\n", "no whole XML"),

@@ -159,6 +159,8 @@ def _show(platform: Platform, stone: Tombstone, *, json: bool) -> int:
         f"raw: {counted(found.replies, 'reply', 'replies')} in {counted(found.raw_objects, 'object')},"
         f" {found.raw_bytes / 1e6:,.3f} MB; {counted(found.rewritten, 'object')} written again without them"
     )
+    if found.inbox:
+        out.print(f"inbox: {counted(found.inbox, 'file')} that wait to be imported")
     if found.retained:
         out.print(
             f"{counted(found.retained, 'raw object')} can be removed only after the retention policy:"

@@ -135,7 +135,7 @@ class LakeTable(TableReader):
                 if attempt == _SEALING_ATTEMPTS:
                     raise
 
-    def erase(self, context: CommitContext, where: pl.Expr, source: str) -> Erased:
+    def erase(self, context: CommitContext, where: pl.Expr, source: str | None) -> Erased:
         """Erase the rows of `where` for good, also from replaced files, the log and snapshots; see `lake.erase`."""
         from quantx.lake.erase import Remains
 

@@ -99,6 +99,8 @@ class Ecb(RateProvider[Days]):
                 raise WrongForm(f"{sent[:20]!a} is no day in the form of 2024-01-31")
             day = date.fromisoformat(sent)
             for element in elements:
+                if element[_CURRENCY] == BASE:  # then none of the rates is per euro
+                    raise WrongForm(f"it has a rate of the euro on {day}: its rates are of another base")
                 value = rate_of(element[_RATE], f"{element[_CURRENCY][:10]} of {day}")
                 if value is not None:
                     rates.append((day, element[_CURRENCY], value))

@@ -168,7 +168,9 @@ class FeatureQueries(StoredFeatures, FeatureValues, CrossSections, MinuteFeature
     def _cross_section_of(self, chosen: ChosenFeatures, request: FeatureRequest) -> pl.DataFrame:
         """Return stored rows of the members of a universe up to its stale day, and computed rows from it on."""
         if request.members is None:
-            raise ConfigError(f"{chosen.feature_set.name} compares the members of a universe; give universe=…")
+            raise ConfigError(
+                f"{chosen.feature_set.name} compares members; give their universe: universe=… (--universe)"
+            )
         stale = self._first_stale_day(chosen, request)
         parts = []
         if stale != EVERYTHING:

@@ -10,6 +10,7 @@ import polars as pl
 from quantx.core.features.arrays import ArrayResults
 from quantx.core.features.feature import BARS, Basis, Feature, Kernel, Output
 from quantx.core.features.kernels import Talib, has_talib
+from quantx.extras import extra
 
 PRICES = ("open", "high", "low", "close", "vwap")
 INDEX = ("symbol", "date", "time")  # of a row; daily bars have no time
@@ -26,10 +27,12 @@ def compute(features: Sequence[Feature], bars: pl.DataFrame, *, wanted: str | No
     Minutes also have time, and are sorted by symbol and time. Nulls, NaN and infinite numbers are no values. A kernel
     gets the rows where all its inputs have values, and the feature is null elsewhere; it is null in its warm-up and
     wherever it is no finite number. `wanted` names a column of `bars`: only the rows where it is true are returned.
+    MissingExtra where a library of the kernels is not installed.
     """
     if bars.is_empty():
         return bars.select(*_index(bars), *(pl.lit(None, pl.Float64).alias(each.name) for each in features))
-    return pl.concat([_of_rows(features, portion, wanted) for portion in _portions(bars)])
+    with extra("local", "the computation of features"):
+        return pl.concat([_of_rows(features, portion, wanted) for portion in _portions(bars)])
 
 
 def _portions(bars: pl.DataFrame) -> Iterable[pl.DataFrame]:

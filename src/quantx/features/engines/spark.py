@@ -140,7 +140,8 @@ def spark_session(remote: str | None) -> Any:
             return builder.getOrCreate()
         except (PySparkException, RuntimeError) as error:
             raise ConfigError(
-                f"there is no Spark at {remote or 'this place'}; set QUANTX_SPARK_REMOTE to its address, as in sc://host:15002"
+                f"there is no Spark at {remote or 'this place'};"
+                " set QUANTX_SPARK_REMOTE to its address, as in sc://host:15002"
             ) from error
 
 

@@ -41,7 +41,6 @@ _LEASE = 120.0  # seconds for the first leases; the worker renews them
 _SHOWN = 20  # paths in the record of a run
 
 OpenWorker = Callable[[Platform], Worker]  # as wiring.worker_of
-ByTask = Mapping[tuple[str, str, Window], Batch]
 
 
 @dataclass
