@@ -15,7 +15,7 @@ from quantx.core.features.feature import Feature, FeatureSet
 from quantx.core.features.tail import compute_tail
 
 _THREADS = 2
-_FEW = 500  # symbols whose tails are computed at once
+_FEW = 1250  # symbols whose tails are computed at once
 _AHEAD = 1  # chunks that are read while others are computed
 
 
