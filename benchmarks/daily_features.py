@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,7 @@ def run(folder: Path, *, quick: bool) -> Outcome:
             Line("CPU seconds", day["cpu"], day["floor_cpu"]),
             Line("peak memory, MB", day["peak_mb"], aim="≤ 2,000", digits=0),
             Line("requests", day["requests"], digits=0),
+            Line("start of the process before it: modules and the platform, s", day["start"]),
             Line("build of all rows, s", built["seconds"]),
             Line("peak memory of it, MB", built["peak_mb"], aim="≤ 2,000", digits=0),
             Line("values that were public, at each close, s", join["seconds"], join["floor"], "≤ 0.3"),
@@ -114,8 +116,12 @@ def whole(url: str, count: int) -> dict[str, Any]:
 
 
 def day(url: str, count: int) -> dict[str, Any]:
-    """Commit the last session of all symbols, and bring the features up to date."""
+    """Commit the last session of all symbols, and bring the features up to date.
+
+    `start` is the age of the process before that, with what it imports for the first time.
+    """
     platform = _platform(url)
+    start = _age()
     table = platform.tables[BARS_1D.name]
     year = table.scan().filter(pl.col("year") == LAST.year)
     before = table.collect(year.sort("date").group_by("symbol").agg(pl.col("close").last()))
@@ -128,8 +134,15 @@ def day(url: str, count: int) -> dict[str, Any]:
     with stretch() as measured:
         built = build_set(platform, SET, LocalEngine())
     assert built is not None
-    facts = {"rows": built.rows, "requests": location.requests}
+    facts = {"rows": built.rows, "requests": location.requests, "start": start}
     return {**vars(measured), **facts, "floor": floor["seconds"], "floor_cpu": floor["cpu"]}
+
+
+def _age() -> float:
+    """Return for how many seconds this process has run."""
+    import psutil
+
+    return float(time.time() - psutil.Process().create_time())
 
 
 def _floor(files: str) -> dict[str, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from quantx.core.features.kernels import Talib
 from quantx.core.features.sets import SETS
 from quantx.core.features.tail import carried_names, compute_tail, rows_before
 
-_TRIES = 3
+_TRIES = 5
 _KERNELS = 40  # of TA-Lib, each once
 _TAIL = (5_000, 400)  # symbols, rows: what a daily update computes
 
@@ -147,12 +148,12 @@ def _expression(feature: Feature) -> pl.Expr:
 
 
 def _best(work: Callable[[pl.DataFrame], pl.DataFrame], bars: pl.DataFrame) -> dict[str, Any]:
-    """Return the least time and CPU time of some tries."""
+    """Return the median time and CPU time of some tries."""
     times: list[tuple[float, float]] = []
     for _ in range(_TRIES):
         result = pl.DataFrame()  # the try before lets go of its memory
         with stretch() as measured:
             result = work(bars)
         times.append((measured.seconds, measured.cpu))
-    seconds, cpu = (min(each) for each in zip(*times, strict=True))
+    seconds, cpu = (median(each) for each in zip(*times, strict=True))
     return {"seconds": seconds, "cpu": cpu, "rows": result.height, "features": result.width - 2}

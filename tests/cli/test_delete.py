@@ -67,6 +67,13 @@ def test_data_is_shown_deleted_listed_refused_and_lifted(
         assert run("backfill", *WINDOW, "--symbols", "AAA").code == 0
         assert json.loads(run("status", "--json").out)["deletions"]["tombstones"] == 0
 
+    waiting = tmp_path / "lake/inbox/my_files/AAA.csv"
+    waiting.parent.mkdir(parents=True)
+    waiting.write_text("date,close")
+    for _ in range(2):  # of a source that was deleted before, too
+        assert run("delete", "--source", "my_files", "--reason", "ended", "--yes").code == 0
+        assert not waiting.exists()
+
     for wrong, why in (
         ((), "give one of --source VENDOR, --list, --resume or --lift ID"),
         (("--source", "yahoo"), '--reason "…" is missing'),

@@ -33,7 +33,10 @@ def results(text: str, symbol: str) -> DemoResults:
         quarantine=pl.DataFrame([{"symbol": text, "date": DAYS[1], "rules": "volume_valid", "row": text}]),
         recent=bars,
         manifest={
-            "series": [{"symbol": symbol, "rows": 3}],
+            "series": [
+                {"symbol": symbol, "dataset": "bars", "rows": 3},
+                {"symbol": "CIK9000000003", "dataset": "fundamentals", "rows": 40},
+            ],
             "tables": [{"table": text, "version": 1, "rows": 3, "files": 1, "megabytes": 0.1}],
         },
     )
@@ -53,6 +56,7 @@ def test_the_report_loads_nothing_and_has_both_charts() -> None:
     assert page.count('class="curated"') == 3
     assert page.count("<polyline") == 3
     assert "split 2:1" in page
+    assert "1 symbols and 3 daily bars" in page  # facts of filings are no bars
 
 
 def test_without_bars_it_says_so() -> None:

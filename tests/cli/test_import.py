@@ -10,7 +10,12 @@ from pathlib import Path
 import pytest
 
 from quantx.core.calendars import calendar
+from quantx.pipeline.fetching.worker import Worker
+from quantx.pipeline.importing.inbox import import_inbox
+from quantx.pipeline.runtime.platform import Platform, open_platform
+from quantx.pipeline.wiring import worker_of
 from quantx.reader.lake import open_lake
+from quantx.settings import Settings
 
 from ..databases import Databases
 from .conftest import Ran, runs_with
@@ -101,6 +106,16 @@ def test_what_can_not_be_imported_is_named_and_the_rest_goes_on(fresh: Run, tmp_
     assert fresh("import", tmp_path / "nowhere", "--source", "mine").code == 2
 
 
+def test_what_was_deleted_for_good_is_not_imported_again(fresh: Run, tmp_path: Path) -> None:
+    (tmp_path / "AAA.csv").write_text(rows())
+    given = (tmp_path / "AAA.csv", "--source", "mine", "--basis", "as_traded")
+    assert fresh("import", *given).code == 0
+    assert fresh("delete", "--source", "mine", "--symbols", "AAA", "--reason", "the licence ended", "--yes").code == 0
+    before = raw_objects(tmp_path / "lake")
+    again = fresh("import", *given)
+    assert (again.code, "deleted for good" in again.err, raw_objects(tmp_path / "lake")) == (1, True, before)
+
+
 def test_files_that_contradict_each_other_are_not_imported(fresh: Run, tmp_path: Path) -> None:
     for name, start in (("a", 50.0), ("b", 51.0)):
         (tmp_path / name).mkdir()
@@ -150,6 +165,30 @@ def test_files_of_the_inbox_are_imported_by_a_sweep_and_bad_ones_stay(fresh: Run
     bars = open_lake(str(tmp_path / "lake")).bars("AAA", source="mine")
     assert bars.height == len(DAYS)
     assert "import:inbox/mine/2016/AAA.csv?" in fresh("explain", "AAA", "2016-03-01", "--json").out
+
+
+def test_a_file_of_the_inbox_that_grows_while_it_is_imported_stays(databases: Databases, tmp_path: Path) -> None:
+    inbox = tmp_path / "lake" / "inbox"
+    (inbox / "mine").mkdir(parents=True)
+    (inbox / "mine" / "AAA.csv").write_text(rows(days=DAYS[:5]))
+    (inbox / "AAA.csv").write_text(rows())
+    (tmp_path / "imports.yaml").write_text("sources: {mine: {basis: as_traded}}\n")
+
+    def opened_while_a_copy_goes_on(platform: Platform) -> Worker:
+        (inbox / "mine" / "AAA.csv").write_text(rows())
+        return worker_of(platform)
+
+    with databases.migrated() as state:
+        settings = Settings(
+            lake_url=str(tmp_path / "lake"), state_url=state, imports_path=tmp_path / "imports.yaml", inspect=False
+        )
+        with open_platform(settings) as platform:
+            first = import_inbox(platform, opened_while_a_copy_goes_on)
+            assert (first.imported, first.rows, (inbox / "mine" / "AAA.csv").exists()) == (0, 5, True)
+            (refused,) = platform.state.findings.open("import_refused")
+            assert (refused.subject, "no folder of a source" in refused.message) == ("inbox/AAA.csv", True)
+            second = import_inbox(platform, worker_of)
+            assert (second.imported, second.rows, (inbox / "mine" / "AAA.csv").exists()) == (1, len(DAYS) - 5, False)
 
 
 def test_a_wrong_declaration_is_named_with_its_line(fresh: Run, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from quantx.core.asset_classes import ASSET_CLASSES, class_of, contract_month, c
 from quantx.core.calendars import calendar, expected_sessions
 from quantx.core.pairs import inverse_bars
 from quantx.core.symbols import hyphenated_symbol, parse_symbol, symbol_of, venue_of
-from quantx.errors import InvalidSymbol
+from quantx.errors import ConfigError, InvalidSymbol
 
 CLASSES = {
     "AAPL": "equity",
@@ -104,6 +104,8 @@ def test_bars_of_a_pair_quoted_the_other_way_round() -> None:
     assert inverse_bars(turned).drop("open").equals(bars.drop("open"))
     with pytest.raises(InvalidSymbol, match="no pair of two currencies"):
         inverse_bars(bars.with_columns(symbol=pl.lit("BTC-USD")))
+    with pytest.raises(ConfigError, match="USDJPY=X are in EUR, not in JPY"):
+        inverse_bars(bars.with_columns(currency=pl.lit("EUR")).tail(1))
 
 
 def test_a_contract_ends_with_its_month_of_delivery_and_a_continuous_series_is_not_traded() -> None:

@@ -67,6 +67,7 @@ def test_prices_are_multiplied_by_the_rate_beside_them() -> None:
                 ("VOD.L", THURSDAY, 70.0, "GBX"),
                 ("NPN.JO", THURSDAY, 2000.0, "ZAC"),
                 ("TEVA.TA", THURSDAY, 400.0, "ILA"),
+                ("ZC=F", THURSDAY, 450.0, "USX"),
                 ("ASML.AS", TUESDAY, 100.0, "EUR"),
                 ("AAPL", FRIDAY, 50.0, "USD"),
                 ("2330.TW", THURSDAY, 800.0, "TWD"),
@@ -85,6 +86,7 @@ def test_prices_are_multiplied_by_the_rate_beside_them() -> None:
         "VOD.L": pytest.approx(0.84),  # 70 pence, 1.2 dollars per pound
         "NPN.JO": pytest.approx(1.08),
         "TEVA.TA": pytest.approx(1.08),
+        "ZC=F": pytest.approx(4.5),
         "ASML.AS": pytest.approx(108.0),
         "AAPL": 50.0,
         "2330.TW": None,  # no rate: no price
@@ -94,8 +96,15 @@ def test_prices_are_multiplied_by_the_rate_beside_them() -> None:
     assert (found["ASML.AS"]["fx_date"], found["AAPL"]["fx_rate"], found["AAPL"]["fx_source"]) == (THURSDAY, 1.0, None)
     assert found["VOD.L"]["fx_rate"] == pytest.approx(0.012)
     assert (without, frame["currency"].unique().to_list()) == (["TWD"], ["USD"])
-    assert frame["symbol"].to_list() == ["0700.HK", "VOD.L", "NPN.JO", "TEVA.TA", "ASML.AS", "AAPL", "2330.TW", "OLD",
-                                         "UNKNOWN"]  # fmt: skip
+    assert frame["symbol"].to_list() == ["0700.HK", "VOD.L", "NPN.JO", "TEVA.TA", "ZC=F", "ASML.AS", "AAPL", "2330.TW",
+                                         "OLD", "UNKNOWN"]  # fmt: skip
+
+
+def test_a_yield_in_percent_is_converted_by_no_rate() -> None:
+    rows = bars([("^TNX", THURSDAY, 4.2, "USD"), ("^GSPC", THURSDAY, 5400.0, "USD")])
+    frame, without = convert(rows, euro_rates({THURSDAY: {"USD": 1.08}}), "EUR", ["close"])
+    found = frame.select("close", "currency", "fx_rate").rows()
+    assert (found[0], found[1][:2], without) == ((4.2, None, None), (pytest.approx(5000.0), "EUR"), [])
 
 
 def test_pence_in_pounds_need_no_rate() -> None:

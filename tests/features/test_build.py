@@ -207,3 +207,23 @@ def test_a_lost_file_is_built_again(site: FeatureSite) -> None:
     assert lake.features("rsi_14", "AAA").height == site.bars("AAA").height  # computed
     assert site.build().rows == 253 * 4
     assert table.read().height == rows
+
+
+def test_the_files_of_days_become_one(site: FeatureSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each build adds a file; large files stay, and no row changes."""
+    monkeypatch.setattr("quantx.features.build.MOST_FILES", 2)
+    site.build()
+    table = LakeTable(site.location, table_of(TECHNICAL))
+    counts = []
+    for day in DAYS[-10:-6]:
+        rows = [bars_of(s, n, level=level) for n, (s, level) in enumerate(LEVELS.items())]
+        site.commit(BARS_1D, pl.concat(rows).filter(pl.col("date") == day))
+        built = site.build()
+        assert (built.rows, built.whole) == (4, False)
+        version = table.current()
+        assert version is not None
+        counts.append(len(version.files))
+    years = len(set(table.read()["year"]))
+    assert counts == [years + 1, years, years + 1, years]
+    assert site.build().nothing
+    assert table.read().height == sum(site.bars(symbol).height for symbol in [*LEVELS, "EEE"])

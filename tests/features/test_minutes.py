@@ -114,3 +114,17 @@ def test_without_minutes_nothing_is_built(tmp_path: Path) -> None:
 def test_a_minute_feature_needs_no_adjustment() -> None:
     assert {each.basis for each in MINUTE.features} == {"traded"}
     assert days_of(202412) == (date(2024, 12, 1), date(2024, 12, 31))
+
+
+def test_queries_of_minutes_are_stored_rows_or_computed_ones(site: FeatureSite) -> None:
+    asked = {"start": DAYS[1], "end": DAYS[2], "timeframe": "1m"}
+    computed = site.lake().features("minute", "AAA", **asked)
+    site.build(MINUTE)
+    lake = site.lake()
+    shown = lake.features("minute", "AAA", **asked)
+    assert shown.columns[:4] == ["symbol", "date", "time", "return_1"]
+    assert shown.height == 2 * 59
+    assert shown.drop("known_from").equals(computed.drop("known_from"))
+    at = shown["time"][10]
+    public = lake.features("rsi_14", "AAA", public_by=at, **asked)
+    assert public["time"].max() == at - timedelta(minutes=1)

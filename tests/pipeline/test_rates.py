@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from quantx.errors import ConfigError, IncompleteData, NotInLake
@@ -16,6 +17,7 @@ from quantx.pipeline.inspecting.rates import check_rates
 from quantx.pipeline.planning.rates import plan_rates
 from quantx.pipeline.planning.triggers import plan_request
 from quantx.pipeline.planning.update_request import UpdateRequest
+from quantx.pipeline.reporting.manifest import manifest_of
 from quantx.pipeline.reprocessing.quarantine import accept, rejected_rows, show
 from quantx.pipeline.runtime.platform import Platform
 from quantx.pipeline.wiring import reprocessor_of
@@ -23,6 +25,7 @@ from quantx.providers.ecb import Ecb
 from quantx.providers.http import HttpReply
 from quantx.providers.treasury import Treasury
 from quantx.reader.lake import Lake, lake_of
+from quantx.reader.point_in_time import PointInTime
 from quantx.state.database import Database
 
 Yields = dict[date, Mapping[str, float | str]]
@@ -113,6 +116,8 @@ def test_documents_go_from_the_wire_to_the_reader(desk: Any, publishers: Publish
     assert euro["rate"].to_list() == [1.0946, pytest.approx(158 / 1.0946)]
     sums = lake(platform).sql("select quote, count(*) as days from fx_rates group by quote order by quote")
     assert sums.rows() == [("GBP", 5), ("JPY", 5), ("USD", 5)]
+    shown = manifest_of(platform.tables, platform.state.series, platform.state.gaps, "lake")["series"]
+    assert {row["symbol"]: row["rows"] for row in shown} == {"UST": 15, "EUR": 15}
 
 
 def test_an_update_is_idempotent_and_later_ones_need_one_document_each(desk: Any, publishers: Publishers) -> None:
@@ -266,6 +271,9 @@ def test_bars_are_shown_in_another_currency(desk: Any, publishers: Publishers) -
     assert eur["close"].to_list() == pytest.approx([close / 1.0946 for close in usd["close"]])
     assert eur["fx_date"].to_list() == [date(2024, 1, 9), date(2024, 1, 9), date(2024, 1, 11), date(2024, 1, 12)]
     assert (eur["fx_source"].unique().to_list(), eur["currency"].unique().to_list()) == (["ecb"], ["EUR"])
+    unnamed = usd.with_columns(symbol=pl.lit("^HSI"), currency=pl.lit(None, pl.String))
+    with pytest.warns(IncompleteData, match=r"names no currency of \^HSI: the prices in EUR are null"):
+        assert read._converted(unnamed, "EUR", PointInTime.parse(None, None))["close"].null_count() == unnamed.height
     panel = read.panel("close", symbols=["AAA"], start="2024-01-12", currency="EUR")
     assert panel["AAA"].to_list() == eur["close"].to_list()[-1:]
     early = read.bars("AAA", "2024-01-12", currency="EUR", public_by=datetime(2024, 1, 12, 21, 30, tzinfo=UTC))

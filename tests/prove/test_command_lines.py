@@ -118,7 +118,7 @@ def written_in(page: Path) -> list[list[str]]:
     for text in (*spans, *lines):
         words = shlex.split(re.sub(r"<[^>]*>", "placeholder", text.split(" > ")[0].split(" #")[0]))[1:]
         whole = len(words) > 3 and any(word.startswith("--") for word in words)
-        if whole and not any("…" in word for word in words):
+        if whole and words[0] != "ml" and not any("…" in word for word in words):
             commands.append(words)
     return commands
 

@@ -56,3 +56,8 @@ def test_a_daily_run_is_complete_with_both_queues() -> None:
 
 def test_replies_of_each_size_land() -> None:
     assert outcome_of("memory") == {"landed": 32 + 32 + 24}
+
+
+def test_features_are_computed_for_every_row() -> None:
+    counts = {"rows": 50 * 5000, "indicators": 45, "tails": 500, "alpha": 158}
+    assert outcome_of("features") == counts

@@ -17,13 +17,17 @@ HEAD = (
     b' xmlns="http://www.ecb.int/vocabulary/2002-08-01/eurofxref"><gesmes:subject>Reference rates</gesmes:subject>'
     b"<gesmes:Sender><gesmes:name>European Central Bank</gesmes:name></gesmes:Sender><Cube>"
 )
-# 1999-01-04 and 2022-12-30 as published (eurofxref-hist.xml), some of their currencies; the other day has that form.
+# 1999-01-04 as published (eurofxref-hist), some of its currencies; the other days have that form, and values like it.
 BODY = (
     HEAD
     + b'<Cube time="2024-03-18"><Cube currency="USD" rate="1.0892"/><Cube currency="JPY" rate="162.54"/></Cube>'
     + b"<Cube time='2022-12-30'><Cube currency='USD' rate='1.0666'/><Cube currency='HRK' rate='7.5365'/></Cube>"
     + b'<Cube time="1999-01-04"><Cube currency="USD" rate="1.1789"/><Cube currency="JPY" rate="133.73"/>'
     + b'<Cube currency="GBP" rate="0.7111"/></Cube></Cube></gesmes:Envelope>'
+)
+INVERTED = BODY.replace(
+    b'rate="162.54"/>',
+    b'rate="0.0062"/><Cube currency="DKK" rate="0.1341"/><Cube currency="SEK" rate="0.0886"/>',
 )
 
 
@@ -64,6 +68,8 @@ def test_a_currency_without_a_rate_has_no_row_and_a_new_attribute_is_a_finding(p
         (HEAD + b"</Cube></gesmes:Envelope>", "without a day"),
         (b'<!DOCTYPE x [<!ENTITY a "aa">]>' + BODY[38:], "no whole XML"),
         (BODY.replace(b"1.1789", b"1,1789"), "which is no rate"),
+        (BODY.replace(b'"GBP" rate="0.7111"', b'"EUR" rate="0.8482"'), "of another base"),
+        (INVERTED, "rates of 2024-03-18 are inverted"),
         (BODY.replace(b"1999-01-04", b"04.01.1999"), "no day in the form"),
         (BODY.replace(b'currency="GBP"', b'code="GBP"'), "no field 'currency'"),
         (b"Date,USD\n2024-03-18,1.0892\n", "no whole XML"),

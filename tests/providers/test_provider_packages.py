@@ -20,6 +20,7 @@ from ..databases import Databases
 EXAMPLE = Path(__file__).parents[2] / "examples" / "provider_package"
 
 SETTINGS = """
+from pydantic import Field
 from quantx.vendor_settings import VendorSettings
 class Mine(VendorSettings):
     title = "Mine"
@@ -72,10 +73,14 @@ def test_a_package_with_a_mistake_is_named_and_costs_no_other(tmp_path: Path) ->
     add_package(tmp_path, "slow", quota="fast")
     add_package(tmp_path, "needy", more="    token: str")
     add_package(tmp_path, "raising", more="    raise RuntimeError('no licence')")
+    add_package(tmp_path, "braces", more="    base_url: str | None = Field(None, description='https://{host}')")
+    add_package(tmp_path, "leaving", more="    raise SystemExit(3)")
     add_package(tmp_path, "no-name")
     add_package(tmp_path, "lacking", adapter=adapter("lacking", drift=""))
     add_package(tmp_path, "other", adapter=adapter("another"))
     add_package(tmp_path, "basis", adapter=adapter("basis", basis="adjusted"))
+    add_package(tmp_path, "nested", adapter=adapter("nested").replace('("us",)', '(["us"],)'))
+    add_package(tmp_path, "unlimited", adapter=adapter("unlimited").replace('quota="1/s"', "quota=None"))
     add_package(tmp_path, "absent", adapter="import not_there")
     shown = run(
         [
@@ -95,6 +100,8 @@ def test_a_package_with_a_mistake_is_named_and_costs_no_other(tmp_path: Path) ->
         "slow": "default_quota of Mine: 'fast' is no quota",
         "needy": "the fields token of Mine need defaults, as None for a key",
         "raising": "can't be imported (RuntimeError: no licence)",
+        "braces": "the description of base_url of Mine has other braces than {title} and {default_quota}",
+        "leaving": "can't be imported (SystemExit: 3)",
         "no-name": "'no-name' can't be the name of a source",
     }
     assert broken.keys() == said.keys()
@@ -107,6 +114,8 @@ def test_a_package_with_a_mistake_is_named_and_costs_no_other(tmp_path: Path) ->
     assert "pkg_lacking_adapter:Adapter has no method drift" in mistakes["lacking"]
     assert "declares the source 'another', and its entry point is named 'other'" in mistakes["other"]
     assert "has the price basis 'adjusted'" in mistakes["basis"]
+    assert "has the markets (['us'],)" in mistakes["nested"]
+    assert "has the quota None" in mistakes["unlimited"]
     assert "can't be imported (ModuleNotFoundError" in mistakes["absent"]
     for source in ("lacking", "other", "basis", "absent", "slow"):  # in the log, and the work goes on
         assert source in shown.stderr

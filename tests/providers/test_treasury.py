@@ -12,7 +12,7 @@ from quantx.providers.protocol import Request
 from quantx.providers.treasury import PATH, Treasury
 from quantx.testing.stub_vendor import Answer, NoClock, StoppedClock, stub_vendor
 
-# 2020-03-09 as published (home.treasury.gov, daily par yield curve rates); the other rows have the published form.
+# Columns and dates have the published form of the year (home.treasury.gov); the values were not compared with the page.
 YEAR_2020 = b"""Date,"1 Mo","2 Mo","3 Mo","6 Mo","1 Yr","2 Yr","3 Yr","5 Yr","7 Yr","10 Yr","20 Yr","30 Yr"
 03/10/2020,0.57,0.55,0.44,0.43,0.43,0.50,0.58,0.63,0.73,0.76,1.16,1.28
 03/09/2020,0.57,0.52,0.33,0.27,0.31,0.38,0.40,0.46,0.56,0.54,0.87,0.99

@@ -67,6 +67,20 @@ def test_changes_are_the_difference_to_what_was_known_then(lake: Lake) -> None:
         )
 
 
+def test_a_value_that_is_again_as_it_was_is_no_change(tmp_path: Path) -> None:
+    tables = open_tables(open_location(str(tmp_path / "lake")), TABLES)
+    action = {"source": "yahoo", "symbol": "AAA", "ex_date": D2, "kind": "split", "value": 2.0}
+    was = [action | {"known_from": T1, "known_to": T2}, action | {"value": 3.0, "known_from": T2, "known_to": T3}]
+    tables[ACTIONS.name].commit(
+        CommitContext(), pl.DataFrame([action | {"known_from": T3}], schema=dict(ACTIONS.schema))
+    )
+    revisions = pl.DataFrame(was, schema=dict(ACTIONS.revisions.schema))
+    tables[ACTIONS.revisions.name].commit(CommitContext(), revisions)
+    lake = open_lake(tmp_path / "lake")
+    assert rows_of(lake.changes(T1, table="actions"), "change") == []
+    assert rows_of(lake.changes(T2, table="actions"), "change", "before", "after") == [("revised", 3.0, 2.0)]
+
+
 @pytest.fixture
 def records(tmp_path: Path) -> Lake:
     tables = open_tables(open_location(str(tmp_path / "lake")), TABLES)

@@ -143,6 +143,19 @@ def test_an_identity_in_azure_needs_an_extra(tmp_path: Path) -> None:
     assert "'quantx-data-builder[azure-storage]'" in done.stderr
 
 
+def test_the_computation_of_features_needs_an_extra(tmp_path: Path) -> None:
+    script = f"""{_WITHOUT}
+import polars as pl
+from quantx.core.features.compute import compute
+from quantx.core.features.sets import SETS
+bars = {{"symbol": "AAA", "date": "2024-01-02", "volume": 1.0, "split_factor": 1.0, "total_factor": 1.0}}
+bars |= dict.fromkeys(("open", "high", "low", "close"), 1.0)
+compute(SETS["alpha158"].features, pl.DataFrame([bars]).with_columns(pl.col("date").str.to_date()))
+"""
+    done = run(script, tmp_path)
+    assert "MissingExtra: the computation of features needs the library numpy, which is not installed" in done.stderr
+
+
 def test_sessions_come_from_the_lake_as_far_as_it_has_them() -> None:
     class Sessions:
         def read(self) -> pl.DataFrame:

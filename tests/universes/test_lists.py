@@ -273,12 +273,18 @@ CHANGE = rows("December 23, 2013|FB|Facebook|TER|Teradyne|Size[3]")
 NASDAQ100 = "https://en.wikipedia.org/wiki/Nasdaq-100"
 OTHER_PAGES = [
     ({}, rows("Company|Ticker[a]", tag="th") + rows("Apple|AAPL[1]", "Meta|META"), ["AAPL", "META"]),
+    (
+        {},  # a style and a sort key, which no reader of the page sees
+        rows("Company|Ticker", tag="th")
+        + rows("Apple|<style>.a{}</style>AAPL", 'Meta|<span style="display: none">0<i>1</i></span>META'),
+        ["AAPL", "META"],
+    ),
     ({"symbol_column": "EPIC", "symbol_suffix": ".L", "market": "eu"}, rows("EPIC|Name", "BP.|BP"), ["BP.L"]),
     ({"symbol_column": "Ticker", "market": "hk"}, rows("Ticker|Name", "SEHK: 5|HSBC", "700|T"), ["0005.HK", "0700.HK"]),
 ]
 
 
-@pytest.mark.parametrize(("declared", "table", "symbols"), OTHER_PAGES, ids=["us", "eu", "hk"])
+@pytest.mark.parametrize(("declared", "table", "symbols"), OTHER_PAGES, ids=["us", "unseen", "eu", "hk"])
 def test_the_page_of_another_index_gives_the_members_of_today(
     declared: dict[str, object], table: str, symbols: list[str]
 ) -> None:

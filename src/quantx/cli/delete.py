@@ -108,7 +108,7 @@ def _tombstone(
 
     if dataset is not None and dataset not in (PRICES, *DATASETS):
         raise ConfigError(f"--dataset {dataset!a} must be one of {', '.join((PRICES, *DATASETS))}")
-    if source not in VENDORS and not platform.location.paths(f"raw/source={source}"):
+    if source not in VENDORS and not _was_imported(platform, source):
         raise ConfigError(f"--source {source!a} is no vendor here; the vendors are {', '.join(VENDORS)}")
     return Tombstone(
         id=str(ULID()),
@@ -121,6 +121,14 @@ def _tombstone(
         dataset=dataset,
         before=before,
         facts=dataset != PRICES and source in VENDORS and _reports_facts(VENDORS[source].capabilities.datasets),
+    )
+
+
+def _was_imported(platform: Platform, source: str) -> bool:
+    """Return whether the lake has, had or waits for files of a source that is no vendor."""
+    location = platform.location
+    return any(location.paths(f"{place}{source}") for place in ("raw/source=", "inbox/")) or any(
+        stone.source == source for stone in read_tombstones(location)
     )
 
 
@@ -159,6 +167,8 @@ def _show(platform: Platform, stone: Tombstone, *, json: bool) -> int:
         f"raw: {counted(found.replies, 'reply', 'replies')} in {counted(found.raw_objects, 'object')},"
         f" {found.raw_bytes / 1e6:,.3f} MB; {counted(found.rewritten, 'object')} written again without them"
     )
+    if found.inbox:
+        out.print(f"inbox: {counted(found.inbox, 'file')} that wait to be imported")
     if found.retained:
         out.print(
             f"{counted(found.retained, 'raw object')} can be removed only after the retention policy:"

@@ -24,7 +24,7 @@ features = typer.Typer(help="List the declared features, and build the tables th
 Sets = Annotated[
     list[str] | None, typer.Option("--set", help="A feature set, as in technical; may be repeated. All by default.")
 ]
-EngineName = Annotated[str, typer.Option("--engine", help="What computes: local, or spark for a cluster.")]
+EngineName = Annotated[str, typer.Option("--engine", help="Where features are computed: local or spark.")]
 Since = Annotated[
     str | None, typer.Option(help="Also compute the rows from this day on again, whatever has changed: YYYY-MM-DD.")
 ]

@@ -89,7 +89,8 @@ def import_files(
 
     The form is recognised, or declared by options or by source in config/imports.yaml. A fact that is open is an error
     with the option that states it, never a guess. Files that were imported before cost nothing, and an interrupted
-    import resumes when it is repeated. The exit code is 1 where some files were refused, 2 where none can be imported.
+    import resumes when it is repeated. The exit code is 1 where some files were refused, 2 where none can be imported
+    before more is declared.
 
     Example: quantx import ~/csv --source my_files --basis as_traded --dry-run
     """

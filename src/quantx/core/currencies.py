@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import polars as pl
 
+from quantx.core.asset_classes import class_of
 from quantx.errors import ConfigError
 
 EURO = "EUR"
@@ -21,7 +22,12 @@ LONGEST_FILL = 7  # days after its own for which a rate may be used
 QUOTED, INVERSE, CROSS = "quoted", "inverse", "cross"
 
 # Units in which exchanges quote: the currency, and its units in one of them.
-MINOR_UNITS: Mapping[str, tuple[str, float]] = {"GBX": ("GBP", 0.01), "ZAC": ("ZAR", 0.01), "ILA": ("ILS", 0.01)}
+MINOR_UNITS: Mapping[str, tuple[str, float]] = {
+    "GBX": ("GBP", 0.01),
+    "ZAC": ("ZAR", 0.01),
+    "ILA": ("ILS", 0.01),
+    "USX": ("USD", 0.01),  # Yahoo's code of American cents: futures of grains, coffee, sugar, cotton and cattle
+}
 
 # Of FX_RATES, for one euro.
 EURO_RATES: Mapping[str, pl.DataType | type[pl.DataType]] = {
@@ -141,9 +147,12 @@ def convert(
 
     `rows` have date, `currency` (the unit of the prices) and the columns in `prices`. Added are `fx_rate` (units of
     `target` per quoted unit: a price as stored times `fx_rate` is the returned one), `fx_date` and `fx_source`. Where
-    there is no rate of the date or of the week before it, or no unit, the prices are null.
+    there is no rate of the date or of the week before it, or no unit, the prices are null. Yields are per cent, which
+    no rate converts: they stay as they are, without a currency.
     """
     parts, without = list[pl.DataFrame](), list[str]()
+    in_percent = pl.col("symbol").is_in([each for each in rows["symbol"].unique() if class_of(each) == "rate"])
+    rows = rows.with_columns(currency=pl.when(~in_percent).then("currency"))
     for (unit,), part in rows.with_row_index("__row").group_by("currency"):
         rates = _rates_of_unit(part, None if unit is None else str(unit), euro_rates, target)
         if unit is not None and rates["fx_rate"].null_count() == rates.height:
@@ -151,9 +160,9 @@ def convert(
         parts.append(part.hstack(rates.get_columns()))
     if not parts:
         return rows.hstack(pl.DataFrame(schema=_ADDED).get_columns()), []
-    converted = [pl.col(name) * pl.col("fx_rate") for name in prices]
+    converted = [pl.when(in_percent).then(name).otherwise(pl.col(name) * pl.col("fx_rate")) for name in prices]
     frame = pl.concat(parts).sort("__row").drop("__row")
-    return frame.with_columns(*converted, pl.lit(target, pl.String).alias("currency")), sorted(without)
+    return frame.with_columns(*converted, currency=pl.when(~in_percent).then(pl.lit(target))), sorted(without)
 
 
 def _rates_of_unit(rows: pl.DataFrame, unit: str | None, euro_rates: pl.DataFrame, target: str) -> pl.DataFrame:

@@ -53,6 +53,13 @@ def deleted_rows(table: Table, stone: Tombstone) -> pl.Expr | None:
     return where.fill_null(False)
 
 
+def quoted_by_others(table: Table, stone: Tombstone) -> bool:
+    """Return whether rows under other vendors' names can have values of the deleted one."""
+    name = table.name.removesuffix("_revisions")
+    quotes = name in _COMPARISONS or name == FINDINGS.name
+    return quotes or (stone.facts and name.startswith(_MADE_OF_FACTS))
+
+
 def mentions(source: str) -> str:
     """Return the pattern of a text that names a vendor."""
     return rf"\b{re.escape(source)}\b"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -15,18 +15,17 @@ from quantx.core.features.record import BuildRecord
 from quantx.core.features.tables import table_of
 from quantx.core.table import Table
 from quantx.features.changes import TableChanges
-from quantx.features.chunks import as_stored
-from quantx.features.cluster import ClusterBuild
+from quantx.features.chunks import as_stored, rows_apart
+from quantx.features.cluster import Cluster
 from quantx.features.engines import ClusterEngine, Engine
 from quantx.features.inputs import BuildInputs
 from quantx.features.minutes import MinuteInputs
-from quantx.features.months import RowsByMonth
-from quantx.features.securities import RowsBySecurity
-from quantx.features.sources import OnProgress, RowSource
+from quantx.features.sources import RowSource
 from quantx.features.universes import RowsByUniverse
 from quantx.lake.file_changes import AddedFile
 from quantx.lake.protocol import CommitContext
 from quantx.lake.table import LakeTable
+from quantx.pipeline.curating.compaction import MOST_FILES
 from quantx.pipeline.runtime.context import Context
 from quantx.pipeline.runtime.platform import Platform
 from quantx.pipeline.runtime.roles import RoleHolder, committing, take_role
@@ -66,7 +65,7 @@ def build(
     symbols: Sequence[str] | None = None,
     universe: str | None = None,
     since: date | None = None,
-    on_progress: OnProgress = lambda done, total: None,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Built | None:
     """Bring the stored rows of a set up to date; return what changed, None if another process is building.
 
@@ -81,16 +80,15 @@ def build(
         inputs = MinuteInputs.of(platform)
         with inputs.one_state():
             source: RowSource
-            if feature_set.timeframe == "1m":
-                names = inputs.named(symbols) if universe is None else inputs.members(universe)
-                source = RowsByMonth(inputs, feature_set, names, on_progress)
-            elif kind_of(feature_set.features) == "cross_section":
+            if kind_of(feature_set.features) == "cross_section":
                 source = RowsByUniverse(inputs, feature_set, universe, on_progress)
             else:
                 names = inputs.named(symbols) if universe is None else inputs.members(universe)
-                source = RowsBySecurity(inputs, feature_set, engine, names, on_progress)
-            build = _Build(platform, feature_set, holder, source)
-            return build.run(inputs, since, engine, on_progress)
+                source = rows_apart(inputs, feature_set, engine, names, on_progress)
+            cluster = None
+            if isinstance(engine, ClusterEngine):
+                cluster = Cluster(engine, inputs, feature_set, platform.settings.sources, on_progress)
+            return _Build(platform, feature_set, holder, source, cluster).run(inputs, since)
 
     return committing(lambda: take_role(platform.location, platform.tables, platform.state, "features"), work)
 
@@ -108,15 +106,21 @@ def is_current(context: Context, feature_set: FeatureSet) -> bool:
 class _Build:
     """One build of one set under the role."""
 
-    def __init__(self, platform: Platform, feature_set: FeatureSet, holder: RoleHolder, source: RowSource) -> None:
-        self._set, self._holder, self._source = feature_set, holder, source
+    def __init__(
+        self,
+        platform: Platform,
+        feature_set: FeatureSet,
+        holder: RoleHolder,
+        source: RowSource,
+        cluster: Cluster | None,
+    ) -> None:
+        self._set, self._holder, self._source, self._cluster = feature_set, holder, source, cluster
         self._table: Table = table_of(feature_set)
         self._stored = LakeTable(platform.location, self._table)
         self._revisions = LakeTable(platform.location, self._table.revisions)
-        self._sources = platform.settings.sources
         self._now: datetime = platform.clock.now()
 
-    def run(self, inputs: MinuteInputs, since: date | None, engine: Engine, on_progress: OnProgress) -> Built:
+    def run(self, inputs: MinuteInputs, since: date | None) -> Built:
         """Bring the table up to date with one state of its inputs."""
         before, versions = inputs.record(self._table), inputs.versions([self._table.name, *inputs_of(self._set)])
         read_at = versions.pop(self._table.name)
@@ -129,42 +133,41 @@ class _Build:
             inputs=versions,
             since=self._now if usable is None else usable.since,
             at=self._now,
-            **self._source.fields(usable),
+            orders=inputs.minute_orders() if self._set.timeframe == "1m" else inputs.orders(),
+            **self._source.scope(usable),  # type: ignore[arg-type]
         )
         done = Built(feature_set=self._set.name, table=self._table.name, symbols=symbols)
         if symbols == 0 and usable is None:
             return done
         if usable is None:
-            chunks = self._source.chunks() if isinstance(engine, ClusterEngine) else None
-            if chunks is not None and isinstance(engine, ClusterEngine):
-                work = ClusterBuild(inputs, self._set, self._now, self._sources, on_progress)
-                files, rows = work.written(engine, chunks)
-            else:
-                files, rows = self._written()
-            self._show(files, replace(record, rows=rows), read_at)
-            if chunks is not None and "year" in self._table.partitions:  # files of months have their size already
-                self._stored.fold(CommitContext(by=self._holder), _MOST_FILES)
-            return replace(done, rows=rows, whole=True)
+            return replace(done, rows=self._replace(record, read_at), whole=True)
         count = inputs.row_count(self._table)
         done = self._update(record, read_at, count, done) if symbols else done
         record = replace(record, rows=count, at=usable.at)
-        if done.nothing and record != usable:  # the next build, and queries, need not compare these inputs again
+        if done.nothing and record.properties != usable.properties:  # these inputs need no comparison again
             self._stored.annotate(self._context(record), read_at=read_at)
         return done
 
+    def _replace(self, record: BuildRecord, read_at: int | None) -> int:
+        """Make every row anew; rows of other definitions go away with their revisions. Return the number of rows."""
+        files, rows = self._written()
+        if self._revisions.version() is not None:
+            self._revisions.replace(CommitContext(by=self._holder), [])
+        self._stored.replace(self._context(replace(record, rows=rows)), files, read_at=read_at)
+        if self._cluster is not None and "year" in self._table.partitions:  # a month's files have their size already
+            self._stored.fold(CommitContext(by=self._holder), _MOST_FILES)
+        return rows
+
     def _written(self) -> tuple[list[AddedFile], int]:
-        """Write every planned row into data files; return them, and the number of rows."""
+        """Write the planned rows into data files, here or on a cluster; return the files and the number of rows."""
+        chunks = None if self._cluster is None else self._source.chunks()
+        if self._cluster is not None and chunks is not None:
+            return self._cluster.written(chunks, self._now)
         files, rows = list[AddedFile](), 0
         for part in self._in_files(self._as_stored(found) for _, found in self._source.portions()):
             files += self._stored.write(part)
             rows += part.height
         return files, rows
-
-    def _show(self, files: Sequence[AddedFile], record: BuildRecord, read_at: int | None) -> None:
-        """Commit files in place of all rows of the table; rows of other definitions go away with their revisions."""
-        if self._revisions.version() is not None:
-            self._revisions.replace(CommitContext(by=self._holder), [])
-        self._stored.replace(self._context(record), files, read_at=read_at)
 
     def _update(self, record: BuildRecord, read_at: int | None, count: int, done: Built) -> Built:
         """Make the planned rows anew, and commit those that have changed."""
@@ -179,6 +182,7 @@ class _Build:
         new, changed, gone = changes.frames()
         record = replace(record, rows=count + changes.added - gone.height)
         self._stored.commit(self._context(record), new, changed, gone, read_at=read_at, files=changes.files)
+        self._stored.fold_small(CommitContext(by=self._holder), MOST_FILES)  # each day adds a file
         return replace(done, rows=changes.added, changed=changed.height, removed=gone.height)
 
     def _keep(self, replaced: pl.DataFrame) -> None:
@@ -196,6 +200,7 @@ class _Build:
         return CommitContext(by=self._holder, properties=record.properties)
 
     def _as_stored(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Return rows with the columns of the table, known from now on."""
         return as_stored(self._table, rows, self._now)
 
     def _in_files(self, parts: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:

@@ -8,35 +8,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from datetime import date, datetime
+from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cache, partial
-from typing import NamedTuple
 
 import polars as pl
 
-from quantx.core.features.compute import compute
 from quantx.core.features.feature import FeatureSet
 from quantx.core.features.sets import SETS
 from quantx.core.features.tables import table_of
 from quantx.core.table import INSTANT, Table
 from quantx.errors import LakeError
-from quantx.features.minutes import MinuteInputs
-from quantx.lake.file_changes import AddedFile
+from quantx.features.engines import Engine
+from quantx.features.engines.local import LocalEngine
+from quantx.features.minutes import MinuteInputs, RowsByMonth
+from quantx.features.securities import RowsBySecurity
+from quantx.features.sources import Chunk, OnProgress, WrittenChunk
 from quantx.lake.files import TableFiles
 from quantx.lake.snapshots import LakeSnapshot
 from quantx.lake.store import LakeLocation, open_location
 from quantx.reader.cache.folder import cache_folder
-from quantx.reader.symbol_history import SymbolRequest
 from quantx.settings import load_settings, preferred_vendors
-
-
-class Chunk(NamedTuple):
-    """The rows of some securities; of minutes, those from `first` to `last`."""
-
-    requests: Sequence[SymbolRequest]
-    first: date | None = None
-    last: date | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,24 +41,6 @@ class ChunkWork:
     definition: str  # the hash of the set: a worker with other definitions refuses
     known_from: datetime
     sources: Mapping[str, Mapping[str, tuple[str, ...]]] = field(hash=False)  # the setting of the driver
-
-
-@dataclass(frozen=True)
-class WrittenChunk:
-    """The data files of a chunk; a commit of the driver makes them visible."""
-
-    rows: int
-    files: tuple[AddedFile, ...]
-
-    def to_json(self) -> str:
-        """Return the chunk as JSON."""
-        return json.dumps({"rows": self.rows, "files": [asdict(file) for file in self.files]})
-
-    @staticmethod
-    def from_json(text: str) -> WrittenChunk:
-        """Return the chunk of `to_json`."""
-        facts = json.loads(text)
-        return WrittenChunk(facts["rows"], tuple(AddedFile(**file) for file in facts["files"]))
 
 
 def as_stored(table: Table, rows: pl.DataFrame, known_from: datetime) -> pl.DataFrame:
@@ -87,16 +61,22 @@ def write_chunk(work: ChunkWork, chunk: Chunk) -> WrittenChunk:
         )
     location, inputs = _opened(work.url, work.snapshot, json.dumps(work.sources, sort_keys=True))
     table = table_of(feature_set)
-    rows = as_stored(table, chunk_rows(inputs, feature_set, chunk), work.known_from)
+    source = rows_apart(inputs, feature_set, LocalEngine(), None)
+    rows = as_stored(table, source.chunk_rows(chunk), work.known_from)
     return WrittenChunk(rows.height, tuple(TableFiles(location, table.path, table).write(rows)))
 
 
-def chunk_rows(inputs: MinuteInputs, feature_set: FeatureSet, chunk: Chunk) -> pl.DataFrame:
-    """Return the rows of a chunk under the symbol of their day."""
+def rows_apart(
+    inputs: MinuteInputs,
+    feature_set: FeatureSet,
+    engine: Engine,
+    symbols: Sequence[str] | None,
+    on_progress: OnProgress = lambda done, total: None,
+) -> RowsBySecurity | RowsByMonth:
+    """Return the rows of a set that is a function of each security alone."""
     if feature_set.timeframe == "1m":
-        bars = inputs.minute_bars(*chunk)
-        return inputs.minute_rows(chunk.requests, bars, compute(feature_set.features, bars))
-    return inputs.whole_rows(feature_set.features, chunk.requests)
+        return RowsByMonth(inputs, feature_set, symbols, on_progress)
+    return RowsBySecurity(inputs, feature_set, engine, symbols, on_progress)
 
 
 @cache

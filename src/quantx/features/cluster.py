@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from quantx.core.features.feature import FeatureSet
 from quantx.errors import ConfigError
-from quantx.features.chunks import Chunk, ChunkWork
+from quantx.features.chunks import ChunkWork, write_chunk
 from quantx.features.engines import ClusterEngine
 from quantx.features.inputs import BuildInputs
+from quantx.features.sources import Chunk, OnProgress
 from quantx.lake.file_changes import AddedFile
 
 _PINS = "features-"  # begins the names of a build's snapshots
@@ -19,27 +21,27 @@ _FEWEST_TASKS = 16  # so that a small lake has work for all workers, too
 
 
 @dataclass(frozen=True)
-class ClusterBuild:
-    """A whole build of a set, under the role of features."""
+class Cluster:
+    """The workers of a whole build of a set, under the role of features."""
 
+    engine: ClusterEngine
     inputs: BuildInputs
     feature_set: FeatureSet
-    known_from: datetime
     sources: Mapping[str, Mapping[str, tuple[str, ...]]]  # the setting
-    on_progress: Callable[[int, int], None]
+    on_progress: OnProgress
 
-    def written(self, engine: ClusterEngine, chunks: Sequence[Chunk]) -> tuple[list[AddedFile], int]:
+    def written(self, chunks: Sequence[Chunk], known_from: datetime) -> tuple[list[AddedFile], int]:
         """Let workers write every row of some chunks; return the data files and the number of rows."""
         chunks, files, rows = spread(chunks, _FEWEST_TASKS), list[AddedFile](), 0
-        with self._pinned() as work:
-            for done, written in enumerate(engine.write(work, chunks), 1):
+        with self._pinned(known_from) as work:
+            for done, written in enumerate(self.engine.write(partial(write_chunk, work), chunks), 1):
                 files += written.files
                 rows += written.rows
                 self.on_progress(done, len(chunks))
         return files, rows
 
     @contextmanager
-    def _pinned(self) -> Iterator[ChunkWork]:
+    def _pinned(self, known_from: datetime) -> Iterator[ChunkWork]:
         """Pin the inputs for workers while the block runs; the pins of builds that were interrupted are dropped."""
         inputs = self.inputs
         if inputs.url == "memory://":
@@ -47,7 +49,7 @@ class ClusterBuild:
         for name in inputs.snapshots()["name"]:
             if name.startswith(_PINS):
                 inputs.drop_snapshot(name)
-        name = f"{_PINS}{self.feature_set.name}-{self.known_from:%Y%m%dT%H%M%S%f}"
+        name = f"{_PINS}{self.feature_set.name}-{known_from:%Y%m%dT%H%M%S%f}"
         inputs.snapshot(name)
         try:
             yield ChunkWork(
@@ -55,7 +57,7 @@ class ClusterBuild:
                 snapshot=name,
                 feature_set=self.feature_set.name,
                 definition=self.feature_set.hash,
-                known_from=self.known_from,
+                known_from=known_from,
                 sources=self.sources,
             )
         finally:

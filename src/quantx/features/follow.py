@@ -11,7 +11,7 @@ from quantx.core.model import Finding
 from quantx.core.quality.operational_rules import FEATURES_FAILED
 from quantx.errors import QuantxError
 from quantx.features.build import build, is_current
-from quantx.features.engines.local import LocalEngine
+from quantx.features.engines import engine_of
 from quantx.pipeline.runtime.platform import Platform
 
 log = structlog.get_logger()
@@ -41,7 +41,7 @@ def build_sets(platform: Platform, names: Sequence[str], *, stopping: Callable[[
             continue
         try:
             if not is_current(platform, SETS[name]):
-                built = build(platform, SETS[name], LocalEngine())
+                built = build(platform, SETS[name], engine_of("local"))
                 log.info("features.built", set=name, rows=built and built.rows, changed=built and built.changed)
         except QuantxError as error:
             log.error("features.failed", set=name, error=str(error))

@@ -187,10 +187,6 @@ class BuildInputs(FeatureQueries, SnapshotQueries):
         first = pl.col("symbol").replace_strict(firsts, return_dtype=pl.Date)
         return securities.without_others(rows.filter(pl.col("date") >= first), requests, "date")
 
-    def whole_rows(self, features: Sequence[Feature], requests: Sequence[SymbolRequest]) -> pl.DataFrame:
-        """Return all rows of securities under the symbol of their day."""
-        return self.of_day(self._computed_rows(features, requests), requests)
-
     def feature_rows(self, features: Sequence[Feature], bars: pl.DataFrame, values: pl.DataFrame) -> pl.DataFrame:
         """Return values with their source and clocks; see FeatureValues."""
         return self._feature_rows(features, bars, values)

@@ -7,16 +7,19 @@ build computes those symbols and months again whose bars have changed.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
+from functools import partial
 
 import polars as pl
 
-from quantx.core.features.feature import FeatureSet
+from quantx.core.features.feature import Feature, FeatureSet
 from quantx.core.features.record import BuildRecord
+from quantx.core.features.tables import table_of
 from quantx.core.table import Table
 from quantx.core.tables import BARS_1M, SYMBOL_HISTORY, TABLES
 from quantx.features.inputs import BuildInputs
+from quantx.features.sources import Chunk, OnProgress, Read, joined_scope
 from quantx.lake.changed_rows import changed_rows
 from quantx.reader.feature_changes import inputs_of
 from quantx.reader.selection import Selection
@@ -24,7 +27,6 @@ from quantx.reader.symbol_history import SymbolRequest
 from quantx.settings import MARKETS
 
 _SYMBOLS = 48  # of a chunk: with a month of New York's minutes 400,000 bars
-_END = timedelta(minutes=1)  # a bar is public with the end of its minute
 
 StaleMonths = Mapping[int, frozenset[str]]  # stored symbols by month, as in 202406
 
@@ -77,14 +79,11 @@ class MinuteInputs(BuildInputs):
                 found += [(layer[at : at + _SYMBOLS], *days_of(month)) for at in range(0, len(layer), _SYMBOLS)]
         return found
 
-    def minute_bars(self, requests: Sequence[SymbolRequest], first: date | None, last: date | None) -> pl.DataFrame:
-        """Return the minutes of regular sessions as traded, by requested symbol, sorted; their factors are 1."""
-        return self._minute_bars(requests, first, last)
-
-    def minute_rows(self, requests: Sequence[SymbolRequest], bars: pl.DataFrame, values: pl.DataFrame) -> pl.DataFrame:
-        """Return values as rows of a table, under the symbol of their day."""
-        rows = values.with_columns(bars["source"], (pl.col("time") + _END).alias("public_at"))
-        return self._securities().of_day(rows.with_columns(bars["known_from"]), requests, "date")
+    def minute_rows(
+        self, features: Sequence[Feature], requests: Sequence[SymbolRequest], first: date | None, last: date | None
+    ) -> pl.DataFrame:
+        """Return rows of a table, under the symbol of their day."""
+        return self.of_day(self._minute_rows(features, requests, first, last), requests)
 
     def stored_minutes(
         self, table: Table, requests: Sequence[SymbolRequest], first: date | None, last: date | None
@@ -93,6 +92,50 @@ class MinuteInputs(BuildInputs):
         wanted = Selection.of(self._securities().stored_symbols(requests)).between(first, last)
         rows = self._stored.rows(table, wanted)
         return rows if rows.is_empty() else self._securities().without_others(rows, requests, "date")
+
+
+class RowsByMonth:
+    """The rows of a minute set by month and symbol. `symbols`: those to add to the table; None: all with minutes."""
+
+    def __init__(
+        self,
+        inputs: MinuteInputs,
+        feature_set: FeatureSet,
+        symbols: Sequence[str] | None,
+        on_progress: OnProgress,
+    ) -> None:
+        self._inputs, self._set, self._table = inputs, feature_set, table_of(feature_set)
+        self._symbols, self._on_progress = symbols, on_progress
+        self._planned: list[Chunk] = []
+
+    def plan(self, record: BuildRecord | None, since: date | None) -> int:
+        """Find the months and symbols that are out of date; see RowSource."""
+        scope = self.scope(record)["symbols"]
+        every = self._inputs.all_months(scope)
+        stale = None if record is None else self._inputs.stale_months(self._set, record, scope)
+        months = dict(every if stale is None else stale)
+        if since is not None:
+            months |= {month: symbols for month, symbols in every.items() if days_of(month)[1] >= since}
+        self._planned = [Chunk(*each) for each in self._inputs.month_chunks(months)]
+        return len({symbol for symbols in months.values() for symbol in symbols})
+
+    def scope(self, record: BuildRecord | None) -> dict[str, Sequence[str] | None]:
+        """Return the symbols of the table after the build; see RowSource."""
+        return {"symbols": joined_scope(record, self._symbols)}
+
+    def portions(self) -> Iterator[tuple[Read, pl.DataFrame]]:
+        """Yield the rows of each chunk and what reads the stored ones; see RowSource."""
+        for done, chunk in enumerate(self._planned, 1):
+            yield partial(self._inputs.stored_minutes, self._table, *chunk), self.chunk_rows(chunk)
+            self._on_progress(done, len(self._planned))
+
+    def chunks(self) -> Sequence[Chunk]:
+        """Return the planned chunks; see RowSource."""
+        return self._planned
+
+    def chunk_rows(self, chunk: Chunk) -> pl.DataFrame:
+        """Return the rows of some securities in a month; see RowSource."""
+        return self._inputs.minute_rows(self._set.features, *chunk)
 
 
 def days_of(month: int) -> tuple[date, date]:

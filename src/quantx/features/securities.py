@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import date
 from functools import partial
-from typing import Any
 
 import polars as pl
 
@@ -18,11 +17,10 @@ from quantx.core.features.record import BuildRecord
 from quantx.core.features.tables import table_of
 from quantx.core.features.tail import carried_names, rows_before, short_tails
 from quantx.errors import IncompleteData
-from quantx.features.chunks import Chunk
 from quantx.features.engines import Engine
 from quantx.features.engines.local import local_tails
 from quantx.features.inputs import BuildInputs, Stale, since_first
-from quantx.features.sources import OnProgress, Read, joined_scope
+from quantx.features.sources import Chunk, OnProgress, Read, joined_scope
 from quantx.reader.feature_changes import EVERYTHING
 from quantx.reader.feature_values import kind_of
 
@@ -51,17 +49,12 @@ class RowsBySecurity:
         if record is None:
             self._stale = self._inputs.securities(self._symbols)
         else:
-            self._stale = self._inputs.stale(self._set, record, self.fields(record)["symbols"], since)
+            self._stale = self._inputs.stale(self._set, record, self.scope(record)["symbols"], since)
         return len(self._stale)
 
-    def fields(self, record: BuildRecord | None) -> dict[str, Any]:
-        """Return fields of the record after the build; see RowSource."""
-        scope = self._symbols if record is None else joined_scope(record.symbols, self._symbols)
-        return {"symbols": scope, "orders": self._inputs.orders()}
-
-    def chunks(self) -> list[Chunk]:
-        """Return the planned chunks; see RowSource."""
-        return [Chunk([each.request for each in chunk]) for chunk in self._inputs.chunks(self._stale)]
+    def scope(self, record: BuildRecord | None) -> dict[str, Sequence[str] | None]:
+        """Return the symbols of the table after the build; see RowSource."""
+        return {"symbols": joined_scope(record, self._symbols)}
 
     def portions(self) -> Iterator[tuple[Read, pl.DataFrame]]:
         """Yield rows and what reads the stored ones; see RowSource."""
@@ -69,6 +62,15 @@ class RowsBySecurity:
         for stale, found in rows(self._stale):
             requests = [each.request for each in stale]
             yield partial(self._inputs.stored_rows, self._table, stale), self._inputs.of_day(found, requests)
+
+    def chunks(self) -> Sequence[Chunk]:
+        """Return the planned securities in chunks; see RowSource."""
+        return [Chunk([each.request for each in chunk]) for chunk in self._inputs.chunks(self._stale)]
+
+    def chunk_rows(self, chunk: Chunk) -> pl.DataFrame:
+        """Return all rows of securities; see RowSource."""
+        self._stale = [Stale(each) for each in chunk.requests]
+        return pl.concat([rows for _, rows in self.portions()])
 
     def _series(self, securities: Sequence[Stale]) -> Iterator[_Portion]:
         """Yield the tails of series; those without enough rows before, or a sum to go on from, are computed whole."""

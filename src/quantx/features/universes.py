@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date
 from functools import partial
-from typing import Any
 
 import polars as pl
 
@@ -33,7 +32,7 @@ class RowsByUniverse:
         """Find the universes that are out of date; see RowSource."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", IncompleteData)
-            for name in self.fields(record)["universes"]:
+            for name in self.scope(record)["universes"] or ():
                 day: date | None = EVERYTHING
                 if record is not None and name in record.universes:
                     day = self._inputs.stale_day(self._set, record, name)
@@ -42,15 +41,11 @@ class RowsByUniverse:
                     self._stale[name] = day
             return sum(self._inputs.member_count(name) for name in self._stale)
 
-    def fields(self, record: BuildRecord | None) -> dict[str, Any]:
-        """Return fields of the record after the build; see RowSource."""
+    def scope(self, record: BuildRecord | None) -> dict[str, Sequence[str] | None]:
+        """Return the universes of the table after the build; see RowSource."""
         known = () if record is None else record.universes
         wanted = self._inputs.universes() if self._universe is None else [self._universe]
-        return {"universes": sorted({*known, *wanted}), "orders": self._inputs.orders()}
-
-    def chunks(self) -> None:
-        """Return None: all members of a date are compared; see RowSource."""
-        return
+        return {"universes": sorted({*known, *wanted})}
 
     def portions(self) -> Iterator[tuple[Read, pl.DataFrame]]:
         """Yield the rows of each universe, year by year where they are many; see RowSource."""
@@ -62,3 +57,6 @@ class RowsByUniverse:
             self._on_progress(done, len(parts))
             read = partial(self._inputs.stored_members, self._table, name, first, last)
             yield read, rows.with_columns(pl.lit(name).alias("universe"))
+
+    def chunks(self) -> None:
+        """Return None: a universe is ranked as a whole; see RowSource."""

@@ -36,9 +36,12 @@ _GONE = b"deleted for good"  # in place of a damaged object that was put aside
 
 
 class Remains:
-    """What earlier versions of a table have left behind; `where` are the erased rows, `source` their vendor."""
+    """What earlier versions of a table have left behind; `where` are the erased rows, `source` their vendor.
 
-    def __init__(self, location: LakeLocation, table: Table, where: pl.Expr, source: str) -> None:
+    None: rows of several vendors.
+    """
+
+    def __init__(self, location: LakeLocation, table: Table, where: pl.Expr, source: str | None) -> None:
         self._location = location
         self._table = table
         self._path = table.path
@@ -62,8 +65,8 @@ class Remains:
         return Erased(rows, files, entries, snapshots)
 
     def may_have(self, path: str) -> bool:
-        """Return whether a file of the table may have rows of the vendor, by the folder of its partition."""
-        if "source" not in self._table.partitions:
+        """Return whether a file of the table may have erased rows, by the folder of its partition."""
+        if self._source is None or "source" not in self._table.partitions:
             return True
         return f"source={quote(self._source, safe='')}/" in f"{path}/"
 

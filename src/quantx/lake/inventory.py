@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from quantx.core.fact_tables import FUNDAMENTALS_FACTS
+from quantx.core.rate_tables import RATE_TABLES
 from quantx.core.table import Table
 from quantx.core.tables import ACTIONS, BARS_1D, BARS_1D_ADJUSTED, BARS_1M, QUARANTINE
 from quantx.lake.protocol import StoredTable, StoredTables
@@ -19,11 +20,12 @@ _TABLES = {
     "bars_1m": (BARS_1M,),
     "actions": (ACTIONS,),
     "fundamentals_facts": (FUNDAMENTALS_FACTS,),
+    **{table.name: (table,) for table in RATE_TABLES},
 }
 _REVISIONS = {name: tuple(table.revisions for table in tables) for name, tables in _TABLES.items()}
 _DATASETS = {"bars_1d": ("bars", "1d"), "bars_1m": ("bars", "1m"), "actions": ("actions", "1d")}
 _DATASETS |= {"fundamentals_facts": ("fundamentals", "filing")}
-_DATASETS |= {"rates": ("rates", "1d"), "fx_rates": ("fx_rates", "1d")}
+_DATASETS |= {table.name: (table.name, "1d") for table in RATE_TABLES}
 # The facts of the manifest that only the state knows.
 _UNKNOWN = (
     "covered",
@@ -34,7 +36,7 @@ _UNKNOWN = (
     "last_error",
     "last_asked_at",
 )
-SeriesKey = tuple[str, str, str]  # kind (bars_1d, bars_1m, actions, fundamentals_facts), vendor, symbol
+SeriesKey = tuple[str, str, str]  # kind (a name in _TABLES), vendor, symbol
 
 
 @dataclass(frozen=True)

@@ -93,7 +93,7 @@ class MemoryTable:
         self._replace(before, self._merged(rows, new, changed, gone), context)
         return True
 
-    def erase(self, context: CommitContext, where: pl.Expr, source: str) -> Erased:
+    def erase(self, context: CommitContext, where: pl.Expr, source: str | None) -> Erased:
         """Erase the rows of `where` for good, from all versions."""
         if not self.versions:
             return Erased()

@@ -160,7 +160,7 @@ class CuratedTable(StoredTable, Protocol):
         """Commit a version with the same rows, if the table exists: every commit under way is a conflict then."""
         ...
 
-    def erase(self, context: CommitContext, where: pl.Expr, source: str) -> Erased:
+    def erase(self, context: CommitContext, where: pl.Expr, source: str | None) -> Erased:
         """Erase the rows of `where`, which is never null, for good; they are of the vendor `source`, or quote it.
 
         No version, no replaced file and no snapshot has them afterwards; readers of an older version get an error. It

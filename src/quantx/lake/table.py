@@ -135,7 +135,7 @@ class LakeTable(TableReader):
                 if attempt == _SEALING_ATTEMPTS:
                     raise
 
-    def erase(self, context: CommitContext, where: pl.Expr, source: str) -> Erased:
+    def erase(self, context: CommitContext, where: pl.Expr, source: str | None) -> Erased:
         """Erase the rows of `where` for good, also from replaced files, the log and snapshots; see `lake.erase`."""
         from quantx.lake.erase import Remains
 
@@ -155,6 +155,14 @@ class LakeTable(TableReader):
             self._commit(delta, actions, context)
         return remains.erase(lost)
 
+    def fold_small(self, context: CommitContext, most_files: int) -> int:
+        """Rewrite the small files of a partition as one where they are more than `most_files`; return the partitions.
+
+        A file of fewer rows than half of the table's `rows_per_file` is small. So wide tables, to which each day adds
+        a file, keep their large files as they are, and the memory does not grow with the partition.
+        """
+        return self._fold(context, most_files, rows=(self.table.rows_per_file or 0) // 2)
+
     def fold(self, context: CommitContext, most_files: int, tail: int = 0) -> int:
         """Rewrite each partition of more than `most_files` files as one sorted file; return the number of partitions.
 
@@ -162,23 +170,29 @@ class LakeTable(TableReader):
         rewrite little; a closed year, to which no update comes any more, has one file for all dates, and may have one
         file fewer. Replaced files older than the table's retention are deleted, and a long log gets a checkpoint.
         """
+        return self._fold(context, most_files, tail)
+
+    def _fold(self, context: CommitContext, most_files: int, tail: int = 0, rows: int | None = None) -> int:
+        """Fold the files with fewer than `rows` rows; None: all."""
         delta = self.newest()
         if delta is None:
             return 0
         files = self._files(delta)
+        open_year = _open_year(files)
+        if rows is not None:
+            files = files.filter(pl.col("num_records") < rows)
         partitions = [f"partition.{p}" for p in self.table.partitions]
         groups = files.group_by(partitions) if partitions else [((), files)]
         actions: list[FileChange] = []
         folded = 0
-        open_year = _open_year(files)
         for _, group in groups:
             closed = tail > 0 and "partition.year" in group.columns and group["partition.year"][0] < open_year
             if group.height <= (max(1, most_files - 1) if closed else most_files):
                 continue
             folded += 1
-            rows = pl.concat([self._parts.read(row) for row in group.iter_rows(named=True)])
+            merged = pl.concat([self._parts.read(row) for row in group.iter_rows(named=True)])
             newest = 0 if closed else tail
-            old, recent = _split_tail(rows, newest) if "date" in self.table.schema else (rows, rows.clear())
+            old, recent = _split_tail(merged, newest) if "date" in self.table.schema else (merged, merged.clear())
             actions += [*self._parts.write(old), *self._parts.write(recent)]
             actions += [self._parts.remove(row) for row in group.iter_rows(named=True)]
         if actions:

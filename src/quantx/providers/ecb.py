@@ -37,6 +37,8 @@ BASE = EURO.symbol
 
 SHAPE = Shape("fx_rates", [{"time": "text", "rates": [{"currency": "text", "rate": "number|null"}]}])
 
+# Of a yen, a Danish krone and a Swedish one there are always several in a euro: 80, 7 and 8 at least since 1999.
+_MANY_PER_EURO = ("JPY", "DKK", "SEK")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _TIME, _CURRENCY, _RATE = "time", "currency", "rate"
 
@@ -97,11 +99,16 @@ class Ecb(RateProvider[Days]):
         for sent, elements in content:
             if not _DAY.fullmatch(sent):
                 raise WrongForm(f"{sent[:20]!a} is no day in the form of 2024-01-31")
-            day = date.fromisoformat(sent)
+            day, of_day = date.fromisoformat(sent), dict[str, float]()
             for element in elements:
+                if element[_CURRENCY] == BASE:  # then none of the rates is per euro
+                    raise WrongForm(f"it has a rate of the euro on {day}: its rates are of another base")
                 value = rate_of(element[_RATE], f"{element[_CURRENCY][:10]} of {day}")
                 if value is not None:
+                    of_day[element[_CURRENCY]] = value
                     rates.append((day, element[_CURRENCY], value))
+            if all(of_day.get(code, 1.0) < 1.0 for code in _MANY_PER_EURO):
+                raise WrongForm(f"its rates of {day} are inverted: less than one {' and one '.join(_MANY_PER_EURO)}")
         frame = pl.DataFrame(rates, {"date": pl.Date, "quote": pl.String, "rate": pl.Float64}, orient="row")
         return frame.with_columns(pl.lit(BASE).alias("base"))
 

@@ -22,7 +22,7 @@ def package_adapter(source: str, kind: type[VendorSettings]) -> Adapter:
     where = f"the provider {source} of {kind.__module__.partition('.')[0]}"
     try:
         adapter: Any = resolve_name(kind.adapter)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ConfigError(f"{where}: {kind.adapter} can't be imported ({type(error).__name__}: {error})") from error
     mistake = _mistake(source, kind, adapter)
     if mistake is not None:
@@ -37,7 +37,7 @@ def open_package(adapter: Adapter, source: str, settings: VendorSettings, clock:
         provider = adapter.open(settings, clock)
     except QuantxError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ConfigError(f"the provider {source} can't be opened ({type(error).__name__}: {error})") from error
     missing = [name for name in _METHODS if not callable(getattr(provider, name, None))]
     if missing:
@@ -65,7 +65,7 @@ def _wrong_capability(can: Any, kind: type[VendorSettings]) -> str | None:
         ("datasets", can.datasets, ("bars", "actions", *DATASETS)),
     )
     for name, values, known in lists:
-        if not isinstance(values, tuple) or not set(values) <= set(known):
+        if not isinstance(values, tuple) or not all(value in known for value in values):
             return f"has the {name} {values!r}; write a tuple of {', '.join(known)}"
     if can.price_basis not in get_args(PriceBasis):
         return f"has the price basis {can.price_basis!a}; it is one of {', '.join(get_args(PriceBasis))}"
@@ -73,7 +73,7 @@ def _wrong_capability(can: Any, kind: type[VendorSettings]) -> str | None:
         return f"has {can.symbols_per_request!r} symbols per request; it takes one at least"
     try:
         parse_quota(can.quota)
-    except (TypeError, ValueError):
+    except (AttributeError, TypeError, ValueError):  # as of None
         return f"has the quota {can.quota!r}; write it as in 2/s, 200/min, 25/day or unlimited"
     if can.needs_key != bool(kind.keys):
         return f"declares needs_key={can.needs_key}, and its settings have the keys {kind.keys!r}: they must agree"

@@ -146,7 +146,8 @@ class ChangeQueries(FilerQueries):
         fields = pl.concat_list(
             [pl.when(pl.col(c).ne_missing(pl.col(f"{c}{_BEFORE}"))).then(pl.lit(c)) for c in table.values]
         ).list.drop_nulls()
-        arrived = now.select(
+        restored = known & (fields.list.len() == 0)  # it was revised, and is as it was at the moment again
+        arrived = now.filter(~restored).select(
             *_subject(table),
             pl.when(known).then(pl.lit("revised")).otherwise(pl.lit("new")).alias("change"),
             pl.col("known_from").alias("changed_at"),

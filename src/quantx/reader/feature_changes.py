@@ -64,7 +64,7 @@ class FeatureChanges(FeatureInputs, FilerQueries):
 
         A bar matters from its session on, an action from its ex-date on, a fact from the day on which it was public.
         """
-        if record.orders != self._orders():
+        if record.orders != self._orders(feature_set.timeframe):
             return None
         found = ChangedDays()
         for name, columns in inputs_of(feature_set).items():
@@ -114,9 +114,9 @@ class FeatureChanges(FeatureInputs, FilerQueries):
         symbols = carried.filter(pl.col("filer").is_in(filers))["symbol"]
         return sorted({*(name for name in names if not is_filer(name)), *symbols})
 
-    def _orders(self) -> dict[str, list[str]]:
-        """Return the preferred vendors of daily bars by market."""
-        return {market: list(self._sources_of("1d", market)) for market in MARKETS if market != "any"}
+    def _orders(self, timeframe: str = "1d") -> dict[str, list[str]]:
+        """Return the preferred vendors of bars by market."""
+        return {market: list(self._sources_of(timeframe, market)) for market in MARKETS if market != "any"}
 
     def _table_versions(self, names: Iterable[str]) -> dict[str, int | None]:
         """Return the versions of some tables that queries read now."""

@@ -24,8 +24,9 @@ class ChosenFeatures:
 def chosen_features(names: str | Sequence[str], timeframe: str = "1d") -> list[ChosenFeatures]:
     """Return the features that some names mean, by set; ConfigError for an unknown or an ambiguous name.
 
-    A name without a set means a feature of the timeframe. A column has the name of the feature, and that of the set
-    before it where two sets have features of one name.
+    A name without a set means a feature of the timeframe.
+
+    A column has the name of the feature, and that of the set before it where two sets have features of one name.
     """
     wanted: dict[str, dict[str, Feature]] = {}
     for name in to_texts(names, "names"):
@@ -46,7 +47,7 @@ def _parse(name: str, timeframe: str) -> list[tuple[str, Feature]]:
     if name in SETS:
         return [(name, each) for each in SETS[name].features]
     owner, _, short = name.rpartition(".")
-    owners = [owner] if owner else [each.name for each in SETS.values() if each.timeframe == timeframe]
+    owners = [owner] if owner else [each for each, known in SETS.items() if known.timeframe == timeframe]
     found = [(each, f) for each in owners if each in SETS for f in SETS[each].features if f.name == short]
     if len(found) == 1:
         return found

@@ -37,7 +37,9 @@ class FeatureValues(FeatureInputs, FundamentalFeatures):
         if kind == "fundamental":
             return self._fundamental_rows(features, requests, first=first, last=last, moment=moment)
         if kind == "cross_section":
-            raise ConfigError("features of a cross-section compare the members of a universe; give universe=…")
+            raise ConfigError(
+                "features of a cross-section compare members; give their universe: universe=… (--universe)"
+            )
         # A label looks forward: its bars end where the world's clock stops, and not with the last row that is shown.
         bars = self._feature_bars(requests, last=None if kind == "label" else last, moment=moment)
         rows = self._feature_rows(features, bars, compute(features, bars))

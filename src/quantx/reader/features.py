@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from functools import partial
@@ -20,6 +20,7 @@ from quantx.reader.feature_names import ChosenFeatures, chosen_features
 from quantx.reader.feature_request import CLOCKS, FeatureRequest, joined
 from quantx.reader.feature_store import StoredFeatures
 from quantx.reader.feature_values import LABEL_END, FeatureValues, kind_of
+from quantx.reader.known_names import names_in, warn_user
 from quantx.reader.minute_features import MinuteFeatures
 from quantx.reader.point_in_time import PointInTime
 from quantx.reader.stored import one_state
@@ -76,8 +77,7 @@ class FeatureQueries(StoredFeatures, FeatureValues, CrossSections, MinuteFeature
         if timeframe == "1m":
             return self._features_of_minutes(chosen, request, members_only=members_only)
         rows = joined([self._features_of(each, request, members_only=members_only) for each in chosen])
-        present = set(rows["symbol"].unique())
-        self._check_bars(BARS_1D, request.requests, present, moment=request.moment)
+        self._check_rows_of_features(chosen, request, set(rows["symbol"].unique()))
         if adjust != "none":
             rows = self._adjusted_features(rows, chosen, request, adjust, to_date(base))
         ends = [LABEL_END] if LABEL_END in rows.columns else []
@@ -94,6 +94,23 @@ class FeatureQueries(StoredFeatures, FeatureValues, CrossSections, MinuteFeature
         if members_only and request.members is not None:
             rows = request.members.rows_of_members(rows)
         return rows.rename(columns).select("symbol", "date", "time", *columns.values(), *CLOCKS)
+
+    def _check_rows_of_features(
+        self, chosen: Sequence[ChosenFeatures], request: FeatureRequest, present: Collection[str]
+    ) -> None:
+        """Warn of symbols without rows, or raise NotInLake, as `bars` does; of fundamentals, facts may be missing."""
+        if {kind_of(each.features) for each in chosen} != {"fundamental"}:
+            self._check_bars(BARS_1D, request.requests, present, moment=request.moment)
+            return
+        absent = [each for each in request.requests if each.symbol not in present]
+        if absent:
+            self._check_known([each for each in absent if each.instrument is None])
+            names = [each.symbol for each in absent]
+            warn_user(
+                f"no fundamental features of {names_in(names)}: no bars of them have facts that were public"
+                " then; `quantx fundamentals update` fetches facts",
+                names,
+            )
 
     def _feature_request(
         self,
@@ -151,7 +168,9 @@ class FeatureQueries(StoredFeatures, FeatureValues, CrossSections, MinuteFeature
     def _cross_section_of(self, chosen: ChosenFeatures, request: FeatureRequest) -> pl.DataFrame:
         """Return stored rows of the members of a universe up to its stale day, and computed rows from it on."""
         if request.members is None:
-            raise ConfigError(f"{chosen.feature_set.name} compares the members of a universe; give universe=…")
+            raise ConfigError(
+                f"{chosen.feature_set.name} compares members; give their universe: universe=… (--universe)"
+            )
         stale = self._first_stale_day(chosen, request)
         parts = []
         if stale != EVERYTHING:

@@ -7,6 +7,7 @@ from datetime import date
 
 import polars as pl
 
+from quantx.core.asset_classes import class_of
 from quantx.core.currencies import (
     EURO,
     EURO_RATES,
@@ -129,8 +130,10 @@ class RateQueries(KnownNames):
     def _converted(self, rows: pl.DataFrame, target: str, moment: PointInTime) -> pl.DataFrame:
         """Return bars with their prices in another currency, and the columns fx_rate, fx_date and fx_source.
 
-        Warns with IncompleteData of currencies without a rate.
+        Warns with IncompleteData of currencies without a rate, and of symbols whose vendor names no currency.
         """
+        if unnamed := _without_currency(rows):
+            warn_user(f"the vendor names no currency of {', '.join(unnamed)}: the prices in {target} are null", unnamed)
         units = rows["currency"].drop_nulls().unique().to_list()
         codes = {target}.union(whole_unit(unit)[0] for unit in units)
         legs = pl.DataFrame(schema=dict(EURO_RATES))
@@ -189,6 +192,12 @@ def _window(start: Day | None, end: Day | None) -> tuple[date | None, date | Non
     if first is not None and last is not None and first > last:
         raise ConfigError(f"the start {first} lies after the end {last}")
     return first, last
+
+
+def _without_currency(rows: pl.DataFrame) -> list[str]:
+    """Return the symbols of bars without a currency; yields, which no rate converts, are none of them."""
+    symbols = rows.filter(pl.col("currency").is_null())["symbol"].unique().sort()
+    return [symbol for symbol in symbols if class_of(symbol) != "rate"]
 
 
 def _ends(rows: pl.DataFrame) -> tuple[date, date]:

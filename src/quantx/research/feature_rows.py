@@ -1,4 +1,4 @@
-"""The rows of the features of a study."""
+"""The rows of a study's features."""
 
 from __future__ import annotations
 

@@ -33,6 +33,8 @@ _PLACES_OF_CLASSES = {
     "future": ("NYM", "NY Mercantile"),
     "rate": ("CGI", "Cboe Indices"),
 }
+_PENCE = {"GBX": "GBp"}
+_IN_CENTS = {"ZC=F": "USX"}
 _AROUND_THE_CLOCK = ("currency_pair", "crypto", "future")  # their day ends at 23:59, as recorded
 _TYPES = {
     "currency_pair": "CURRENCY",
@@ -58,7 +60,7 @@ def chart_meta(view: View, now: datetime, bars: dict[str, Floats], seen: int) ->
     venue = replace(past.venue, timezone="America/Chicago") if kind == "rate" else past.venue
     volume = bars["volume"][last]
     meta: dict[str, Any] = {
-        "currency": "GBp" if past.venue.currency == "GBX" else past.venue.currency,
+        "currency": _IN_CENTS.get(past.symbol) or _PENCE.get(past.venue.currency, past.venue.currency),
         "symbol": wire_symbol(past.symbol),
         "exchangeName": exchange,
         "fullExchangeName": full,

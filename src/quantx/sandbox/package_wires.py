@@ -35,7 +35,7 @@ def _load(place: str) -> Any:
     """Return a wire, or why it can't be imported."""
     try:
         return resolve_name(place)
-    except Exception as error:  # noqa: BLE001 - it is the code of others, which may raise anything
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - it is the code of others, which may raise anything
         return f"it can't be imported ({type(error).__name__}: {error})"
 
 

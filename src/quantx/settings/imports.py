@@ -25,7 +25,9 @@ class ImportDeclaration(BaseModel):
     )
     separator: str | None = Field(default=None, description="the separator of cells, where it is not the usual one")
     decimal: str | None = Field(default=None, description=". or , before decimals")
-    date_format: str | None = Field(default=None, description="as in %d/%m/%Y; iso, epoch_s or epoch_ms")
+    date_format: str | None = Field(
+        default=None, description="as in %d/%m/%Y; iso, or epoch_s, epoch_ms, epoch_us, epoch_ns"
+    )
     zone: str | None = Field(
         default=None, description="of times without an offset: exchange, UTC, or as in Europe/London"
     )

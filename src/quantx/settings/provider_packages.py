@@ -53,7 +53,7 @@ def _load(point: EntryPoint) -> type[VendorSettings] | str:
     """Return the class of settings of an entry point, or why there is none."""
     try:
         found = point.load()
-    except Exception as error:  # noqa: BLE001 - it is the code of others, which may raise anything
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - it is the code of others, which may raise anything
         return f"{point.value} of its entry point {point.name} can't be imported ({type(error).__name__}: {error})"
     if not isinstance(found, type) or not issubclass(found, VendorSettings):
         return f"{point.value} is no class of settings: derive it from quantx.vendor_settings.VendorSettings"
@@ -108,5 +108,10 @@ def _default_mistake(kind: type[VendorSettings]) -> str | None:
         return f"the fields {names} of {kind.__name__} need defaults, as None for a key"
     except Exception as error:  # noqa: BLE001 - it is the code of others, which may raise anything
         return f"{kind.__name__} can't be made ({type(error).__name__}: {error})"
+    for name, each in kind.model_fields.items():
+        try:
+            (each.description or "").format(title=kind.title, default_quota=kind.default_quota)
+        except (LookupError, ValueError, AttributeError):
+            return f"the description of {name} of {kind.__name__} has other braces than {{title}} and {{default_quota}}"
     unknown = [name for name in kind.keys if name not in kind.model_fields]
     return f"{kind.__name__} names the key {unknown[0]}, which is no field of it" if unknown else None

@@ -17,6 +17,8 @@ _LONGEST_LINE = 100_000
 _MOST_TAGS = 1_000_000  # of a page; Wikipedia's has 60,000
 _PREAMBLE = 40  # rows before the header: titles, dates, notes
 _HTML_HEADER = 3  # rows of an HTML table among which its header is
+# What a reader of the page does not see: sort keys and styles of templates, which stand inside of cells.
+_NOT_SHOWN = "//body//style|//body//script|//body//*[contains(translate(@style, ' ', ''), 'display:none')]"
 _NOTE = re.compile(r"\[[^\]]*\]")  # a footnote, as in Symbol[a]
 
 
@@ -128,9 +130,12 @@ def _html_page(document: Document) -> Any:
 
     parser = lxml.html.HTMLParser(no_network=True, huge_tree=False, encoding="utf-8")
     try:
-        return lxml.html.document_fromstring(document.body, parser=parser)
+        page = lxml.html.document_fromstring(document.body, parser=parser)
     except (lxml.etree.LxmlError, ValueError) as error:
         raise RefusedList(f"can't read {document.origin}: it is not an HTML page") from error
+    for unseen in page.xpath(_NOT_SHOWN):
+        unseen.drop_tree()
+    return page
 
 
 def _title(page: Any) -> str:

@@ -136,6 +136,22 @@ def test_no_value_is_nan_or_infinite():
     assert values.select(pl.all().is_finite().fill_null(True).all()).row(0) == (True,) * len(EVERY)
 
 
+def test_there_is_no_return_across_a_price_below_zero():
+    """A fall from 18 to −37 and a rise to 10, as of crude oil in April 2020: each ratio is negative."""
+    oil = invented(8).with_columns(open=pl.Series([18.0] * 4 + [17.0, -14.0, 10.0, 10.0]))
+    oil = oil.with_columns(close=pl.Series([18.0] * 4 + [-37.0, 10.0, 10.0, 11.0]))
+    names = ("return_1", "return_5", "return_overnight", "forward_return_1", "forward_return_1_open")
+    found = compute([each for each in EVERY if each.name in names], oil)
+    kept = {name: [n for n, value in enumerate(found[name]) if value is not None] for name in names}
+    assert kept == {
+        "return_1": [1, 2, 3, 6, 7],
+        "return_5": [5, 6, 7],
+        "return_overnight": [1, 2, 3, 4, 6, 7],
+        "forward_return_1": [0, 1, 4, 5],
+        "forward_return_1_open": [0, 1, 2, 5, 6],
+    }
+
+
 @pytest.mark.parametrize("rows", [0, 1, 2])
 def test_few_rows(rows):
     found = compute(EVERY, invented(rows))

@@ -108,6 +108,13 @@ ALLOWED: dict[str, dict[str, Any]] = {
         "close": -37.63,
     },
     "a rate of zero": {"asset_class": "rate", "open": 0.01, "high": 0.02, "low": -0.1, "close": 0.0, "volume": None},
+    "a yield that falls to a hundredth": {
+        "asset_class": "rate",
+        "open": 0.304,
+        "high": 0.305,
+        "low": 0.003,
+        "close": 0.003,
+    },
     "an index without a volume": {"asset_class": "index", "volume": None},
     "a pair whose close is a quote above the high": {"asset_class": "currency_pair", "close": 102.5, "volume": 0.0},
     "a high below the close by the last bit": {"high": 101.0, "close": 101.00000000000001},

@@ -14,9 +14,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from quantx.core.model import Finding, Series, Window
-from quantx.core.tables import TABLES
+from quantx.core.tables import TABLES, VERDICTS
 from quantx.core.tombstones import SymbolDays, Tombstone
 from quantx.errors import Busy, ConfigError, LakeError
+from quantx.lake.protocol import CommitContext
 from quantx.lake.store import LakeLocation
 from quantx.lake.table import open_tables
 from quantx.lake.tombstones import deleted_of, lift_tombstone, pending_of, read_tombstones
@@ -56,6 +57,10 @@ def traded(desk: Desk) -> Desk:
     desk.platform.state.findings.note(
         [Finding("bars_disagree", "warn", "AAA", text, source="alpaca", dataset="bars", first_day=ODD)]
     )
+    quote = {"symbol": "AAA", "date": ODD, "source": "alpaca", "against": "fmp,tape", "other_value": 4217.375}
+    facts = quote | {"verdict": "doubtful", "rule": "vendors_disagree", "known_from": desk.clock.now()}
+    verdicts = pl.DataFrame([facts], schema=dict(VERDICTS.schema))
+    desk.platform.tables[VERDICTS.name].commit(CommitContext(), verdicts)
     open_lake(desk.platform.settings.lake_url).snapshot("paper")
     desk.backfill("AAA", "CCC", start="2023-06-01", end="2023-06-30")
     return desk
@@ -192,11 +197,14 @@ def test_a_deletion_that_dies_at_any_change_is_ended_by_the_next(traded: Desk) -
 
 
 def test_all_of_a_vendor(traded: Desk) -> None:
+    traded.platform.location.put("inbox/tape/AAA.csv", VOLUME.encode())
+    traded.platform.location.put("inbox/tapes/AAA.csv", b"of another source")
     done = delete(traded, symbols=None, requested=())
     assert done.complete
     assert [path for path in traded.platform.location.paths("raw") if path.endswith(".parquet")] == []
     assert all(traded.rows(name).is_empty() for name in ("bars_1d", "actions", "quarantine", "bars_1d_revisions"))
     assert traded.sql("select path from raw_objects") == []
+    assert traded.platform.location.paths("inbox") == ["inbox/tapes/AAA.csv"]
     assert reprocess(traded.platform).commits == 0
 
 

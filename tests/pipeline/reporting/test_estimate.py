@@ -7,12 +7,12 @@ from datetime import date
 from quantx.core.model import Quota, Window
 from quantx.pipeline.planning.dry_run import tasks_of_request
 from quantx.pipeline.planning.update_request import UpdateRequest
-from quantx.pipeline.reporting.estimate import Estimate, estimate_tasks
+from quantx.pipeline.reporting.estimate import TaskEstimate, estimate_tasks
 
 from ..conftest import Desk
 
 
-def estimate(desk: Desk, *symbols: str, start: date, end: date) -> Estimate:
+def estimate(desk: Desk, *symbols: str, start: date, end: date) -> TaskEstimate:
     request = UpdateRequest(symbols=symbols, window=Window(start, end), source="tape")
     _, tasks = tasks_of_request(desk.platform, request)
     quotas = {"tape": Quota(10, 60.0)}

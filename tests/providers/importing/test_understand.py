@@ -14,6 +14,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+import xlsxwriter
 
 from quantx.errors import InvalidSymbol
 from quantx.providers.importing.form import FileForm, PageOrigin
@@ -68,6 +69,11 @@ SAME = {
     "01/13/2024,$12.5,2000,$11,$13,$10\n",
     "investing_com": 'Date,Price,Open,High,Low,Vol.,Change %\n"Jan 02, 2024",11,10,12,9,1.00K,1%\n'
     '"Jan 03, 2024",12.5,11,13,10,2.00K,2%\n',
+    "carriage_returns_only": ROWS.replace("\n", "\r"),
+    "long_months": ROWS.replace("2024-01-02", '"January 2, 2024"').replace("2024-01-03", '"January 3, 2024"'),
+    "epoch_of_microseconds": ROWS.replace("2024-01-02", "1704171600000000").replace("2024-01-03", "1704258000000000"),
+    "polygon_flat_file": "ticker,volume,open,close,high,low,window_start,transactions\n"
+    "AAPL,1000,10,11,12,9,1704171600000000000,1\nAAPL,2000,11,12.5,13,10,1704258000000000000,1\n",
     "with_a_preface": "Symbol: AAPL\nExported 2024\n" + ROWS,
     "midnights_with_an_offset": ROWS.replace("2024-01-02", "2024-01-02 00:00:00-05:00").replace(
         "2024-01-03", "2024-01-03T00:00:00-05:00"
@@ -88,12 +94,14 @@ def test_the_same_rows_in_many_forms(form: str) -> None:
     assert read_file(body.encode() if isinstance(body, str) else body, origin.form, "AAPL").rows.equals(found.rows.rows)
 
 
-NEVER_GUESSED = {
+NEVER_GUESSED: dict[str, tuple[Any, ...]] = {
     "basis": (ROWS, ImportOptions(), "--basis as_traded"),
     "day_and_month": (ROWS.replace("2024-01-02", "01/02/2024").replace("2024-01-03", "01/03/2024"), AS_TRADED,
                       "--date-format %d/%m/%Y"),
     "decimals": ('date,open,high,low,close,volume\n2024-01-02,"1,234","1,236","1,230","1,235",1\n', AS_TRADED,
                  "--decimal"),
+    "sign_of_several_currencies": (ROWS.replace(",1", ",$1").replace(",$1000", ",1000"), AS_TRADED, "--currency",
+                                   "0700.HK.csv"),
     "no_header": ("2024-01-02,10,12,9,11,1000\n", AS_TRADED, "--columns date,open,high,low,close,volume"),
     "zone": ("time,open,high,low,close\n2024-01-02 09:30,1,1,1,1\n2024-01-02 09:31,1,1,1,1\n2024-01-02 09:32,1,1,1,1\n",
              AS_TRADED, "--zone exchange"),
@@ -104,9 +112,9 @@ NEVER_GUESSED = {
 
 @pytest.mark.parametrize("fact", NEVER_GUESSED)
 def test_what_has_two_readings_names_the_option_that_decides(fact: str) -> None:
-    text, options, option = NEVER_GUESSED[fact]
+    text, options, option, *name = NEVER_GUESSED[fact]
     with pytest.raises(Undeclared, match=option.replace("%", "%")):
-        read(text, options)
+        read(text, options, *name)
 
 
 WRONG = {
@@ -115,6 +123,10 @@ WRONG = {
     "more_cells": (ROWS.replace("2000", "2000,7"), "line 3 has more cells"),
     "weeks": ("date,open,high,low,close,volume\n" + "".join(f"2024-01-{d:02},1,1,1,1,1\n" for d in (1, 8, 15, 22, 29))
               + "2024-02-05,1,1,1,1,1\n", "those of weeks"),
+    "few_weeks": ("date,close\n2024-01-05,1\n2024-01-12,1\n2024-01-19,1\n", "those of weeks.*--timeframe 1d"),
+    "stooq_hours": ("<TICKER>,<PER>,<DATE>,<TIME>,<OPEN>,<HIGH>,<LOW>,<CLOSE>,<VOL>,<OPENINT>\n"
+                    "AAPL.US,60,20240102,220000,1,1,1,1,1,0\n", "the period 60"),
+    "lean_hours": ("20140102 09:00,5551900,5560000,5520000,5531300,1\n", "hours of LEAN"),
     "page": ("404 Not Found: No data found, symbol may be delisted", "has no rows"),
     "twice": (ROWS.replace("volume", "close"), "'close' twice"),
     "binary": (b"date,close\n\0\0\0\0", "binary"),
@@ -190,6 +202,55 @@ def test_tables_with_types(name: str) -> None:
     assert (tencent.symbol, tencent.form.kind) == ("0700.HK", "parquet")
 
 
+def test_a_workbook_of_several_symbols_is_refused_and_notes_before_the_bars_are_not() -> None:
+    def workbook(**sheets: pl.DataFrame) -> bytes:
+        buffer = io.BytesIO()
+        with xlsxwriter.Workbook(buffer) as book:
+            for name, frame in sheets.items():
+                frame.write_excel(book, name)
+        return buffer.getvalue()
+
+    one, notes = table().head(2).drop("ticker", strict=False), pl.DataFrame({"About": ["text"]})
+    with pytest.raises(WrongForm, match="several sheets of bars \\(AAPL, MSFT\\)"):
+        read(workbook(AAPL=one, MSFT=one), name="book.xlsx")
+    assert read(workbook(Notes=notes, AAPL=table()), name="book.xlsx")
+
+
+def test_rows_without_a_symbol_or_a_date_are_named() -> None:
+    frame = pl.DataFrame({"date": [date(2024, 1, 2), None], "close": [11.0, 12.5], "symbol": ["AAPL", None]})
+    buffer = io.BytesIO()
+    frame.write_parquet(buffer)
+    assert [isinstance(each, InvalidSymbol) for each in read(buffer.getvalue(), name="all.parquet")][-1:] == [True]
+    buffer = io.BytesIO()
+    frame.drop("symbol").write_parquet(buffer)
+    assert only(buffer.getvalue(), name="AAPL.parquet").rows.stray == 1
+
+
+def test_days_that_a_file_has_twice_are_days() -> None:
+    assert closes(only(ROWS + ROWS.partition("\n")[2])) == DAYS * 2
+
+
+def test_dates_of_another_order_are_no_stray_lines() -> None:
+    text = "date,close\n01/13/2024,1\n" + "01/02/2024,1\n" * 100 + "31/01/2024,1\n"
+    with pytest.raises(WrongForm, match="line 103: '31/01/2024' is no date of the form %m/%d/%Y"):
+        read(text, ImportOptions(basis="as_traded", date_format="%m/%d/%Y"))
+
+
+def test_a_sign_after_prices_names_their_currency() -> None:
+    assert only("date;close\n2024-01-02;11,50 €\n2024-01-03;12,50 €\n").form.currency == "EUR"
+
+
+def test_clock_times_of_days_in_a_declared_zone_are_those_of_the_exchange() -> None:
+    text = "timestamp,close\n2024-01-01 16:00:00,11\n2024-01-02 16:00:00,12.5\n"
+    assert closes(only(text, ImportOptions(basis="as_traded", zone="UTC"), "0700.HK.csv")) == DAYS
+
+
+def test_a_time_that_the_clock_skips_is_refused() -> None:
+    text = "time,close\n" + "".join(f"2024-03-10 02:{m:02},1\n" for m in range(3))
+    with pytest.raises(WrongForm, match="02:00:00 is no time in the zone America/New_York"):
+        read(text, ImportOptions(zone="America/New_York", stamps="start"), "EURUSD=X.csv")
+
+
 def test_declared_columns_units_and_symbols() -> None:
     text = "Tag;Kurs;Stück\n31/01/2024;1234,5;7\n"
     options = ImportOptions(
@@ -217,7 +278,8 @@ def test_a_file_without_a_header_by_its_declared_order() -> None:
         ("^spx_d.csv", "^GSPC"), ("7203.T_daily.csv", "7203.T"), ("00700.HK.csv", "0700.HK"), ("AAPL_1min.csv", "AAPL"),
         ("AAPL_2019.csv", "AAPL"), ("daily_MSFT.csv", "MSFT"), ("BRK_A.csv", "BRK.A"), ("V.csv", "V"),
         ("BTC-USD.csv", "BTC-USD"), ("EURUSD=X.csv", "EURUSD=X"), ("EURUSD.csv", None),
-        ("all_stocks_5yr.csv", None), ("stock data.csv", None), ("20140605_trade.csv", None),
+        ("all_stocks_5yr.csv", None), ("stock data.csv", None), ("data.csv", None), ("DATA.csv", "DATA"),
+        ("Apple.csv", None), ("Apple Stock Price History.csv", None), ("20140605_trade.csv", None),
     ],
 )  # fmt: skip
 def test_symbols_in_the_names_of_files(name: str, symbol: str | None) -> None:
@@ -241,7 +303,8 @@ def test_files_in_folders_and_archives_are_found_in_order(tmp_path: Path) -> Non
     (tmp_path / "b").mkdir()
     for name, packed in (("A.csv", ROWS.encode()), ("b/C.csv.gz", gzip.compress(ROWS.encode())),
                          ("b/D.csv.xz", lzma.compress(ROWS.encode())), ("b/E.csv.bz2", bz2.compress(ROWS.encode())),
-                         ("README.md", b"text"), ("cut.zip", b"PK\x03\x04cut"), (".hidden.csv", b"x")):  # fmt: skip
+                         ("README.md", b"text"), ("cut.zip", b"PK\x03\x04cut"), (".hidden.csv", b"x"),
+                         ("F.csv.zst", b"x")):  # fmt: skip
         (tmp_path / name).write_bytes(packed)
     with zipfile.ZipFile(tmp_path / "d_us_txt.zip", "w") as archive:
         archive.writestr("data/daily/us/nasdaq stocks/1/aapl.us.txt", ROWS)
@@ -251,10 +314,31 @@ def test_files_in_folders_and_archives_are_found_in_order(tmp_path: Path) -> Non
     files = [each for each in found if isinstance(each, FoundFile)]
     left = {Path(each.address).name: each.is_failure for each in found if isinstance(each, LeftOut)}
     assert [each.name for each in files] == ["A.csv", "C.csv", "D.csv", "E.csv", "aapl.us.txt"]
-    assert left == {"README.md": False, "cut.zip": True, "d_us_txt.zip!inner.zip": True}
+    assert left == {"README.md": False, "cut.zip": True, "d_us_txt.zip!inner.zip": True, "F.csv.zst": True}
     reader = FileReader()
     assert {reader.read(each) for each in files} == {ROWS.encode()}
     reader.close()
+
+
+def test_an_encrypted_member_is_named_as_such(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        archive.writestr("AAPL.csv", ROWS)
+    packed = bytearray((tmp_path / "all.zip").read_bytes())
+    packed[packed.find(b"PK\x01\x02") + 8] |= 1
+    (tmp_path / "all.zip").write_bytes(packed)
+    (left,) = find_files([tmp_path])
+    assert isinstance(left, LeftOut)
+    assert "encrypted" in left.why
+
+
+def test_a_file_that_unpacks_to_far_more_than_a_table_is_not_read_whole(tmp_path: Path) -> None:
+    with gzip.open(tmp_path / "A.csv.gz", "wb", compresslevel=1) as file:
+        for _ in range(5):
+            file.write(bytes(2**24))
+    (found,) = find_files([tmp_path])
+    assert isinstance(found, FoundFile)
+    with pytest.raises(WrongForm, match="200 times its size"):
+        FileReader().read(found)
 
 
 def test_a_packed_file_that_is_cut_or_empty_is_refused(tmp_path: Path) -> None:

@@ -56,9 +56,14 @@ def write_page(path: Path, results: DemoResults) -> Path:
     return path
 
 
+def _bar_series(results: DemoResults) -> list[dict[str, Any]]:
+    """Return the series of bars of the manifest: filings and rates are no symbols of the market."""
+    return [each for each in results.manifest["series"] if each["dataset"] == "bars"]
+
+
 def demo_page(results: DemoResults) -> str:
     """Return the report as HTML."""
-    series, tables = results.manifest["series"], results.manifest["tables"]
+    series, tables = _bar_series(results), results.manifest["tables"]
     actions = results.actions.tail(_LAST_ACTIONS)
     return render_page(
         "quantx.cli",
@@ -97,7 +102,7 @@ def _prices(results: DemoResults) -> LineChart | None:
 def _coverage(results: DemoResults) -> GridChart:
     """Return the grid of the last weeks: curated, revised, rejected, closed, or missing."""
     recent = results.recent
-    symbols = sorted(s["symbol"] for s in results.manifest["series"])
+    symbols = sorted(s["symbol"] for s in _bar_series(results))
     days = recent["date"].unique().sort().to_list()
     levels: dict[tuple[str, date], str] = {}
     for symbol in symbols:

@@ -96,7 +96,13 @@ def demo(
             _show(platform, findings)
             show_proofs(platform, folder, story.revision)
             page = write_page(folder / "report.html", findings)
-    out.print(f"\n[bold]Results[/bold] (made in {time.monotonic() - started:.0f} s)")
+    _show_places(folder, page, findings, seconds=time.monotonic() - started)
+    return 0
+
+
+def _show_places(folder: Path, page: Path, findings: DemoResults, *, seconds: float) -> None:
+    """Print where the report, the lake and the other results lie, and the next command."""
+    out.print(f"\n[bold]Results[/bold] (made in {seconds:.0f} s)")
     out.print(f"  report   {page.absolute()}  (open it in a browser)")
     if findings.study is not None:
         out.print(f"  study    {folder / 'study' / 'report.html'}  (momentum and value, out of sample)")
@@ -108,7 +114,6 @@ def demo(
     out.print(
         f"  next     QUANTX_LAKE_URL={folder / 'lake'} {command} query --symbols {findings.symbol} --adjust split"
     )
-    return 0
 
 
 def _prepare(folder: Path, market: Market) -> None:

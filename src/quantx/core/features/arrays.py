@@ -1,49 +1,68 @@
-"""Run kernels of TA-Lib over the arrays of each symbol, on as many threads as Polars has: TA-Lib releases the GIL."""
+"""Run kernels of TA-Lib over the arrays of each symbol; Polars takes the results without a copy."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from quantx.core.features.feature import Kernel
 from quantx.core.features.kernels import Talib
 
-_LEAST = 50_000  # rows of a thread
-
-
-def over_arrays(kernels: Sequence[Talib], bars: pl.DataFrame) -> tuple[list[pl.Series], dict[Kernel, pl.Expr]]:
-    """Return columns with the results, a row per bar, and for each kernel the expression of its result."""
-    if not kernels:
-        return [], {}
+if TYPE_CHECKING:
     import numpy as np
 
-    names = [
-        [f"{kernel.function} {n} {output}" for output in kernel.outputs or ("",)] for n, kernel in enumerate(kernels)
-    ]
-    given = {name: bars[name].to_numpy() for name in {each for kernel in kernels for each in kernel.inputs}}
-    results = np.empty((sum(map(len, names)), bars.height))
 
-    def run(symbols: Sequence[tuple[int, int]]) -> None:
-        for start, end in symbols:
-            row = 0
-            for kernel in kernels:
+class ArrayResults:
+    """The results of kernels, a row of one matrix per output: made at once."""
+
+    def __init__(
+        self, kernels: Iterable[Talib], bars: pl.DataFrame, by: str = "symbol", wanted: str | None = None
+    ) -> None:
+        """Run each kernel over the rows of each symbol, or of each run of equal values in another column.
+
+        Keep the results of the rows where the column `wanted` is true; None: of all.
+        """
+        import numpy as np
+
+        self._kernels = list(dict.fromkeys(kernels))
+        places = [(kernel, output) for kernel in self._kernels for output in kernel.outputs or (None,)]
+        self._at: dict[tuple[Talib, str | None], int] = {place: n for n, place in enumerate(places)}
+        kept = np.ones(bars.height, bool) if wanted is None else bars[wanted].to_numpy()
+        self._values = np.empty((len(places), int(kept.sum())))
+        given = {name: bars[name].to_numpy() for name in {each for kernel in self._kernels for each in kernel.inputs}}
+        ends = bars[by].rle().struct.field("len").cum_sum().to_list()
+        begin = 0
+        for start, end in zip([0, *ends], ends, strict=False):
+            chosen = slice(None) if wanted is None else np.flatnonzero(kept[start:end])
+            place = slice(begin, begin + (end - start if isinstance(chosen, slice) else len(chosen)))
+            begin, row = place.stop, 0
+            for kernel in self._kernels:
                 for values in kernel.arrays(*(given[name][start:end] for name in kernel.inputs)):
-                    results[row, start:end] = values
+                    self._values[row, place] = values[chosen]
                     row += 1
 
-    ends = bars["symbol"].rle().struct.field("len").cum_sum().to_list()
-    symbols = list(zip([0, *ends], ends, strict=False))
-    threads = max(1, min(pl.thread_pool_size(), bars.height // _LEAST))
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(run, (symbols[n::threads] for n in range(threads))))
-    flat = [name for each in names for name in each]
-    columns = [pl.Series(name, values) for name, values in zip(flat, results, strict=True)]
-    return columns, {kernel: _result(kernel, each) for kernel, each in zip(kernels, names, strict=True)}
+    def __contains__(self, kernel: object) -> bool:
+        """Return whether a kernel was run."""
+        return kernel in self._kernels
 
+    def columns(self, kernel: Talib) -> tuple[list[pl.Series], pl.Expr]:
+        """Return copies of a kernel's outputs as columns, and the expression of its result."""
+        names = {output: f"{self._kernels.index(kernel)} {output}" for output in kernel.outputs or (None,)}
+        columns = [pl.Series(name, self._values[self._at[kernel, output]]) for output, name in names.items()]
+        result = pl.struct(pl.col(name).alias(output or "") for output, name in names.items())
+        return columns, result if kernel.outputs else pl.col(next(iter(names.values())))
 
-def _result(kernel: Talib, names: Sequence[str]) -> pl.Expr:
-    if not kernel.outputs:
-        return pl.col(names[0])
-    return pl.struct(pl.col(name).alias(output) for name, output in zip(names, kernel.outputs, strict=True))
+    def finite(self, name: str, kernel: Talib, output: str | None, divisor: Any | None) -> pl.Series:
+        """Return an output / divisor as a column, null where it is no finite number. It must be the last use.
+
+        The column is the memory of the result: a second division would divide it again.
+        """
+        import numpy as np
+        import pyarrow as pa
+
+        values: np.ndarray[Any, Any] = self._values[self._at.pop((kernel, output))]
+        if divisor is not None:
+            np.divide(values, divisor, out=values)
+        column: Any = pl.from_arrow(pa.array(values, mask=~np.isfinite(values)))
+        return pl.Series(column).alias(name)

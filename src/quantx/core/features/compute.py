@@ -3,32 +3,36 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import polars as pl
 
-from quantx.core.features.arrays import over_arrays
-from quantx.core.features.feature import BARS, Basis, Feature
+from quantx.core.features.arrays import ArrayResults
+from quantx.core.features.feature import BARS, Basis, Feature, Kernel, Output
 from quantx.core.features.kernels import Talib, has_talib
+from quantx.extras import extra
 
 PRICES = ("open", "high", "low", "close", "vwap")
 INDEX = ("symbol", "date", "time")  # of a row; daily bars have no time
+BLOCK = "block"  # an optional column: TA-Lib's kernels run over whole blocks of symbols (see quantx.core.features.tail)
 _FACTOR: dict[Basis, str | None] = {"traded": None, "split": "split_factor", "total": "total_factor"}
-_PORTION = 100_000  # rows that are computed at once: it bounds the memory of intermediate results
+_PORTION = 40_000  # rows that are computed at once: memory of this size is used again, larger one is mapped anew
 
 
-def compute(features: Sequence[Feature], bars: pl.DataFrame) -> pl.DataFrame:
+def compute(features: Sequence[Feature], bars: pl.DataFrame, *, wanted: str | None = None) -> pl.DataFrame:
     """Return symbol, date (minutes: and time) and a column per feature, a row per bar, in the order of the bars.
 
     `bars` has symbol, date, open, high, low, close and volume as traded (Float64), split_factor (S of the date) and
     total_factor (S / D: see quantx.core.features.feature), sorted by symbol and date; `vwap` is optional.
     Minutes also have time, and are sorted by symbol and time. Nulls, NaN and infinite numbers are no values. A kernel
     gets the rows where all its inputs have values, and the feature is null elsewhere; it is null in its warm-up and
-    wherever it is no finite number.
+    wherever it is no finite number. `wanted` names a column of `bars`: only the rows where it is true are returned.
+    MissingExtra where a library of the kernels is not installed.
     """
     if bars.is_empty():
         return bars.select(*_index(bars), *(pl.lit(None, pl.Float64).alias(each.name) for each in features))
-    return pl.concat([_of_rows(features, portion) for portion in _portions(bars)])
+    with extra("local", "the computation of features"):
+        return pl.concat([_of_rows(features, portion, wanted) for portion in _portions(bars)])
 
 
 def _portions(bars: pl.DataFrame) -> Iterable[pl.DataFrame]:
@@ -40,14 +44,23 @@ def _portions(bars: pl.DataFrame) -> Iterable[pl.DataFrame]:
             start = end
 
 
-def _of_rows(features: Sequence[Feature], bars: pl.DataFrame) -> pl.DataFrame:
+def _of_rows(features: Sequence[Feature], bars: pl.DataFrame, wanted: str | None) -> pl.DataFrame:
     """Return the features of a portion of bars."""
     clean = bars.with_columns(_finite(pl.col(name)) for name in _present(bars, (*PRICES, "volume")))
     empty = {name for name in (*BARS, "vwap") if name not in clean.columns or clean[name].null_count()}
     columns: list[pl.Series] = []
     for basis, inputs, chosen in _passes(features, empty):
-        columns += _pass(basis, inputs, chosen, clean).get_columns()
-    return bars.select(_index(bars)).with_columns(columns).select(*_index(bars), *(f.name for f in features))
+        columns += _pass(basis, inputs, chosen, clean, wanted).get_columns()
+    return (
+        _kept(bars, wanted)
+        .select(_index(bars))
+        .with_columns(columns)
+        .select(*_index(bars), *(f.name for f in features))
+    )
+
+
+def _kept(bars: pl.DataFrame, wanted: str | None) -> pl.DataFrame:
+    return bars if wanted is None else bars[bars[wanted].arg_true()]
 
 
 def _index(bars: pl.DataFrame) -> list[str]:
@@ -62,20 +75,19 @@ def _passes(features: Iterable[Feature], gappy: set[str]) -> list[tuple[Basis, t
     return [(basis, lacking, chosen) for (basis, lacking), chosen in passes.items()]
 
 
-def _pass(basis: Basis, lacking: tuple[str, ...], features: Sequence[Feature], bars: pl.DataFrame) -> pl.DataFrame:
-    """Return features of one basis, a row per bar: computed over the rows where the inputs in `lacking` have values."""
+def _pass(
+    basis: Basis, lacking: tuple[str, ...], features: Sequence[Feature], bars: pl.DataFrame, wanted: str | None
+) -> pl.DataFrame:
+    """Return features of one basis, a row per wanted bar: computed over those where inputs in `lacking` have values."""
     if any(name not in bars.columns for name in lacking):
-        return pl.DataFrame(
-            {each.name: pl.repeat(None, bars.height, dtype=pl.Float64, eager=True) for each in features}
-        )
-    rows = bars.with_row_index("row").filter(pl.col(name).is_not_null() for name in lacking) if lacking else bars
-    values = _values(_adjusted(rows, basis), features)
-    traded = values.select(_as_traded(each).alias(each.name) for each in features)
+        height = _kept(bars, wanted).height
+        return pl.DataFrame({each.name: pl.repeat(None, height, dtype=pl.Float64, eager=True) for each in features})
     if not lacking:
-        return traded
-    placed = traded.with_columns(rows["row"])
-    every = pl.DataFrame({"row": pl.int_range(bars.height, dtype=pl.UInt32, eager=True)})
-    return every.join(placed, on="row", how="left", maintain_order="left").drop("row")
+        return _traded(_adjusted(bars, basis), features, wanted)
+    every = bars.with_row_index("row")
+    rows = every.filter(pl.col(name).is_not_null() for name in lacking)
+    placed = _traded(_adjusted(rows, basis), features, wanted).with_columns(_kept(rows, wanted)["row"])
+    return _kept(every, wanted).select("row").join(placed, on="row", how="left", maintain_order="left").drop("row")
 
 
 def _adjusted(bars: pl.DataFrame, basis: Basis) -> pl.DataFrame:
@@ -88,20 +100,54 @@ def _adjusted(bars: pl.DataFrame, basis: Basis) -> pl.DataFrame:
     )
 
 
-def _values(bars: pl.DataFrame, features: Sequence[Feature]) -> pl.DataFrame:
-    """Run each kernel once over each symbol's rows; return the features beside the factors, in the kernels' units."""
-    kernels = dict.fromkeys(each.kernel for each in features)
-    of_arrays = [each for each in kernels if isinstance(each, Talib)] if has_talib() else []
-    columns, results = over_arrays(of_arrays, bars)
-    expressions = {kernel: f"kernel {n}" for n, kernel in enumerate(kernels) if kernel not in results}
-    if expressions:
-        groups = bars.lazy().group_by("symbol", maintain_order=True)
-        lists = groups.agg(kernel().alias(name) for kernel, name in expressions.items()).drop("symbol")
-        columns += lists.explode(list(expressions.values())).collect().get_columns()
-    results |= {kernel: pl.col(name) for kernel, name in expressions.items()}
-    return bars.with_columns(columns).select(
-        "split_factor", "total_factor", *(_output(each, results[each.kernel]).alias(each.name) for each in features)
+def _traded(bars: pl.DataFrame, features: Sequence[Feature], wanted: str | None) -> pl.DataFrame:
+    """Run each kernel once over each symbol's rows; return the features of the wanted ones in as-traded units."""
+    by = BLOCK if BLOCK in bars.columns and features[0].basis != "traded" else "symbol"
+    results = ArrayResults(
+        (f.kernel for f in features if isinstance(f.kernel, Talib) and has_talib()), bars, by, wanted
     )
+    taken: dict[tuple[Kernel, Output | None], Feature] = {}
+    for each in features:
+        if each.kernel in results and not callable(each.output):
+            taken.setdefault((each.kernel, each.output), each)
+    direct, kept = {each.name for each in taken.values()}, _kept(bars, wanted)
+    others = [each for each in features if each.name not in direct]
+    kernels = dict.fromkeys(each.kernel for each in others if each.kernel not in results)
+    found = _expressed(kept, others, results, _evaluated(bars, kernels, wanted)).get_columns() if others else []
+    for each in taken.values():
+        if isinstance(each.kernel, Talib) and not callable(each.output):
+            divided = each.unit in ("price", "shares") and each.basis != "traded"
+            divisor = kept.select(forward_factor(each)).to_series().to_numpy() if divided else None
+            found.append(results.finite(each.name, each.kernel, each.output, divisor))
+    return pl.DataFrame(found)
+
+
+def _evaluated(bars: pl.DataFrame, kernels: Iterable[Kernel], wanted: str | None) -> dict[Kernel, pl.Series]:
+    """Return the results of kernels that are expressions, over each symbol's rows, of the wanted ones."""
+    named = {kernel: f"kernel {n}" for n, kernel in enumerate(kernels)}
+    if not named:
+        return {}
+    groups = bars.lazy().group_by("symbol", maintain_order=True)
+    values = ((kernel() if wanted is None else kernel().filter(wanted)).alias(name) for kernel, name in named.items())
+    lists = groups.agg(values).select(named.values())
+    some = lists.filter(pl.col("kernel 0").list.len() > 0)  # a symbol without wanted rows
+    columns = some.explode(list(named.values())).collect()
+    return {kernel: columns[name] for kernel, name in named.items()}
+
+
+def _expressed(
+    kept: pl.DataFrame, features: Sequence[Feature], results: ArrayResults, evaluated: Mapping[Kernel, pl.Series]
+) -> pl.DataFrame:
+    """Return features whose kernels or outputs are expressions, in as-traded units."""
+    columns, made = list(evaluated.values()), {kernel: pl.col(each.name) for kernel, each in evaluated.items()}
+    for kernel in dict.fromkeys(each.kernel for each in features):
+        if isinstance(kernel, Talib) and kernel in results:
+            copies, made[kernel] = results.columns(kernel)
+            columns += copies
+    values = kept.with_columns(columns).select(
+        "split_factor", "total_factor", *(_output(each, made[each.kernel]).alias(each.name) for each in features)
+    )
+    return values.select(_as_traded(each).alias(each.name) for each in features)
 
 
 def _output(feature: Feature, result: pl.Expr) -> pl.Expr:

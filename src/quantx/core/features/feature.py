@@ -45,11 +45,12 @@ class RowMemory:
 class CarriedMemory:
     """The memory of a recursion over the whole series: a tail goes on from a stored value.
 
-    The difference to the whole series is multiplied by `decay` with each row: 1 for a sum, 1 − 2/(n + 1) for an EMA.
+    The difference to the whole series is multiplied by `decay` with each row: 1 for a sum, 1 − 2/(n + 1) for an EMA,
+    an expression over the rows for an adaptive mean.
     """
 
     count: int = 1  # rows before the first one that is wanted, the one of the stored value among them
-    decay: float = 1.0
+    decay: float | Kernel = 1.0
 
 
 Memory = RowMemory | CarriedMemory

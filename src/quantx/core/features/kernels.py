@@ -84,14 +84,19 @@ class Rolling:
         return self.formula(self.count)
 
 
+def return_of(later: pl.Expr, earlier: pl.Expr) -> pl.Expr:
+    """Return later / earlier − 1; null where a price is not above zero, as the ratio may have the wrong sign."""
+    return pl.when(earlier > 0, later > 0).then(later / earlier - 1)
+
+
 def change(rows: int) -> pl.Expr:
     """Return close / close `rows` rows before − 1."""
-    return pl.col("close") / pl.col("close").shift(rows) - 1
+    return return_of(pl.col("close"), pl.col("close").shift(rows))
 
 
 def momentum_before_last_month(rows: int) -> pl.Expr:
     """Return close 21 rows before / close `rows` rows before − 1."""
-    return pl.col("close").shift(21) / pl.col("close").shift(rows) - 1
+    return return_of(pl.col("close").shift(21), pl.col("close").shift(rows))
 
 
 def log_return_std(rows: int) -> pl.Expr:
@@ -114,12 +119,12 @@ def garman_klass(rows: int) -> pl.Expr:
 
 def above_low(rows: int) -> pl.Expr:
     """Return close / the lowest low of the last rows − 1."""
-    return pl.col("close") / pl.col("low").rolling_min(rows) - 1
+    return return_of(pl.col("close"), pl.col("low").rolling_min(rows))
 
 
 def below_high(rows: int) -> pl.Expr:
     """Return close / the highest high of the last rows − 1."""
-    return pl.col("close") / pl.col("high").rolling_max(rows) - 1
+    return return_of(pl.col("close"), pl.col("high").rolling_max(rows))
 
 
 def volume_ratio(rows: int) -> pl.Expr:
@@ -141,7 +146,15 @@ def money_flow(rows: int) -> pl.Expr:
 
 def overnight(rows: int) -> pl.Expr:
     """Return open / close `rows` rows before − 1."""
-    return pl.col("open") / pl.col("close").shift(rows) - 1
+    return return_of(pl.col("open"), pl.col("close").shift(rows))
+
+
+def kaufman_decay(rows: int) -> pl.Expr:
+    """Return the weight of the mean before in Kaufman's adaptive mean: 1 − α, as TA-Lib's KAMA takes α."""
+    close = pl.col("close")
+    way, moved = close.diff().abs().rolling_sum(rows), close - close.shift(rows)
+    efficiency = pl.when((way <= moved) | (way < 1e-14)).then(1.0).otherwise((moved / way).abs())
+    return 1 - (efficiency * (2 / 3 - 2 / 31) + 2 / 31) ** 2
 
 
 def _root(variance: pl.Expr) -> pl.Expr:

@@ -1,8 +1,8 @@
 """The set `labels`: forward returns, for training only. A feature must never be made of them.
 
 A row knows the bar of its session, so that the first trade is in the next row: at its open, or at its close. Both
-returns hold the same number of rows after that. A label is null where the data end before it does; a security that is
-delisted has no label across its end.
+returns hold the same number of rows after that. A label is null where the data end before it does, and where one of
+its prices is not above zero; a security that is delisted has no label across its end.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import polars as pl
 
 from quantx.core.features.compute import compute
 from quantx.core.features.feature import Feature, FeatureSet, RowMemory
+from quantx.core.features.kernels import return_of
 
 HORIZONS = (1, 5, 21)
 
@@ -27,7 +28,7 @@ class ForwardReturn:
 
     def __call__(self) -> pl.Expr:
         """Return the expression."""
-        return pl.col("close").shift(-self.last) / pl.col(self.entry).shift(-1) - 1
+        return return_of(pl.col("close").shift(-self.last), pl.col(self.entry).shift(-1))
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ def _label(entry: str, rows: int) -> Feature:
         memory=RowMemory(0),
         kind="label",
         horizon=last,
+        version=2,  # null where a price is not above zero
     )
 
 

@@ -29,6 +29,7 @@ _ONE_UNIT, _PENNY, _BUSY = 1.25, 0.05, 1_000_000
 _ABSURD = 20_000
 _BARS = "bars_1d,bars_1d_adjusted,bars_1m"
 _ABOVE_ZERO = tuple(name for name in ASSET_CLASS_NAMES if name not in NEGATIVE_PRICES)
+_IN_MONEY = tuple(name for name in ASSET_CLASS_NAMES if name != "rate")  # near zero each ratio of yields is large
 # Open and close of a currency pair are quotes of other moments than high and low: they may lie a little outside.
 _PAIR = "currency_pair"
 _TRADED = tuple(name for name in ASSET_CLASS_NAMES if name != _PAIR)
@@ -136,6 +137,7 @@ ROW_RULES = (
         & (_price("low") > 0)
         & _all([(_price(c) <= _lowest * _ONE_UNIT) | (_price(c) >= _highest / _ONE_UNIT) for c in PRICES])
         & ((_lowest >= _PENNY) | (pl.col("volume").fill_nan(None).fill_null(0) < _BUSY)),
+        classes=_IN_MONEY,
     ),
     Rule(
         "volume_valid",

@@ -15,7 +15,7 @@ from quantx.core.symbols import MARKETS, market_of
 # Curated rows are a function of the raw replies and of this number. Raise it whenever a rule or a normaliser changes
 # which rows are accepted. `quantx reprocess` then derives the curated tables again; quarantine keeps the policy that
 # rejected each row.
-POLICY_VERSION = 6
+POLICY_VERSION = 7
 
 RuleSeverity = Literal["reject", "warn", "info"]
 

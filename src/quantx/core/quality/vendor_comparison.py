@@ -20,7 +20,7 @@ from quantx.core.prices import PRICES
 FIELDS = ("close", "open", "high", "low", "volume")  # the compared fields, the most important first
 KEY = ["symbol", "date"]
 OTHER = "_b"  # the suffix of the second vendor's columns; those of the first have none
-HUNDREDTHS = {"GBX": "GBP", "ZAC": "ZAR", "ILA": "ILS"}
+HUNDREDTHS = {"GBX": "GBP", "ZAC": "ZAR", "ILA": "ILS", "USX": "USD"}
 _FEW_SHARES = 100
 _DAYS, _BEFORE_1970 = 2**20, 2**19  # more days than any history has
 # A vendor of one exchange's prints (Alpaca's IEX feed) never has the market's volume. Above this share of differing

@@ -11,7 +11,7 @@ import polars as pl
 from quantx.core.features.feature import FeatureSet
 
 if TYPE_CHECKING:
-    from quantx.features.chunks import Chunk, ChunkWork, WrittenChunk
+    from quantx.features.sources import Chunk, WriteChunk, WrittenChunk
     from quantx.settings import Settings
 
 ENGINES = ("local", "spark")
@@ -37,13 +37,16 @@ class Engine(Protocol):
 class ClusterEngine(Protocol):
     """Makes the chunks of a whole build on workers, which read the lake and write data files themselves."""
 
-    def write(self, work: ChunkWork, chunks: Sequence[Chunk]) -> Iterator[WrittenChunk]:
-        """Yield the data files of each chunk once, in any order; LakeError where workers can't make one."""
+    def write(self, write_chunk: WriteChunk, chunks: Sequence[Chunk]) -> Iterator[WrittenChunk]:
+        """Yield the data files of each chunk once, in any order; LakeError where workers can't make one.
+
+        `write_chunk` can be sent to a worker, and may run more than once for a chunk.
+        """
         ...
 
 
-def engine_of(name: str, settings: Settings) -> Engine:
-    """Return an engine by its name; ConfigError for an unknown one."""
+def engine_of(name: str, settings: Settings | None = None) -> Engine:
+    """Return an engine by its name, with the cluster of the settings; ConfigError for an unknown one."""
     from quantx.errors import ConfigError
     from quantx.features.engines.local import LocalEngine
 
@@ -52,5 +55,5 @@ def engine_of(name: str, settings: Settings) -> Engine:
     if name == "spark":
         from quantx.features.engines.spark import SparkEngine, spark_session
 
-        return SparkEngine(partial(spark_session, settings.spark_remote))
+        return SparkEngine(partial(spark_session, None if settings is None else settings.spark_remote))
     raise ConfigError(f"--engine {name!r} must be one of {', '.join(ENGINES)}")

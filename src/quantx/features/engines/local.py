@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
+from itertools import pairwise
 
 import polars as pl
 
@@ -14,7 +15,7 @@ from quantx.core.features.feature import Feature, FeatureSet
 from quantx.core.features.tail import compute_tail
 
 _THREADS = 2
-_FEW = 100  # symbols that one thread computes
+_FEW = 1250  # symbols whose tails are computed at once
 _AHEAD = 1  # chunks that are read while others are computed
 
 
@@ -40,11 +41,10 @@ class LocalEngine:
 
 def local_tails(features: Sequence[Feature], bars: pl.DataFrame, stored: pl.DataFrame) -> pl.DataFrame:
     """Return the newest rows of features in threads; see `quantx.core.features.tail.compute_tail`."""
-    symbols = bars["symbol"].unique().sort()
-    if symbols.len() < _FEW:
+    ends = bars["symbol"].rle().struct.field("len").cum_sum().gather_every(_FEW, _FEW - 1).to_list()
+    ends = ends if ends and ends[-1] == bars.height else [*ends, bars.height]
+    parts = [bars.slice(start, end - start) for start, end in pairwise([0, *ends])]
+    if len(parts) == 1:
         return compute_tail(features, bars, stored)
-    middle = symbols[symbols.len() // 2]
-    halves = [pl.col("symbol") < middle, pl.col("symbol") >= middle]
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="quantx-features") as pool:
-        parts = pool.map(lambda half: compute_tail(features, bars.filter(half), stored.filter(half)), halves)
-        return pl.concat(parts)
+        return pl.concat(pool.map(lambda part: compute_tail(features, part, stored), parts))

@@ -23,8 +23,8 @@ import structlog
 from quantx.core.features.feature import FeatureSet
 from quantx.errors import ConfigError, LakeError, QuantxError
 from quantx.extras import extra
-from quantx.features.chunks import Chunk, ChunkWork, WrittenChunk, write_chunk
 from quantx.features.engines.local import LocalEngine
+from quantx.features.sources import Chunk, WriteChunk, WrittenChunk
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -52,7 +52,7 @@ class SparkEngine:
         """Yield the features of each chunk, computed in this process; see `Engine`."""
         return LocalEngine().run(feature_set, names, chunks)
 
-    def write(self, work: ChunkWork, chunks: Sequence[Chunk]) -> Iterator[WrittenChunk]:
+    def write(self, write_chunk: WriteChunk, chunks: Sequence[Chunk]) -> Iterator[WrittenChunk]:
         """Yield the data files of each chunk as workers write them, in any order.
 
         A query that fails is repeated for the chunks without an answer. LakeError where the cluster does not answer.
@@ -63,7 +63,7 @@ class SparkEngine:
         missing, failures = dict(enumerate(chunks)), 0
         while missing:
             try:
-                for chunk, written in _answers(session, work, missing):
+                for chunk, written in _answers(session, write_chunk, missing):
                     del missing[chunk]
                     failures = 0
                     yield written
@@ -95,11 +95,11 @@ def _failures_of_clusters() -> tuple[type[Exception], ...]:
     return PySparkException, Py4JError
 
 
-def _answers(session: Any, work: ChunkWork, chunks: dict[int, Chunk]) -> Iterator[tuple[int, WrittenChunk]]:
+def _answers(session: Any, write_chunk: WriteChunk, chunks: dict[int, Chunk]) -> Iterator[tuple[int, WrittenChunk]]:
     """Run one query with a task per chunk; yield the chunks as their tasks end."""
     numbers = list(chunks)
     tasks = session.range(0, len(numbers), 1, len(numbers))
-    task = partial(run_tasks, work, [(number, chunks[number]) for number in numbers])
+    task = partial(run_tasks, write_chunk, [(number, chunks[number]) for number in numbers])
     for row in tasks.mapInArrow(task, _ANSWER).toLocalIterator():
         if row["failure"] is not None:
             raise LakeError(f"a worker of the cluster: {row['failure']}")
@@ -107,7 +107,7 @@ def _answers(session: Any, work: ChunkWork, chunks: dict[int, Chunk]) -> Iterato
 
 
 def run_tasks(
-    work: ChunkWork, chunks: Sequence[tuple[int, Chunk]], batches: Iterable[pa.RecordBatch]
+    write_chunk: WriteChunk, chunks: Sequence[tuple[int, Chunk]], batches: Iterable[pa.RecordBatch]
 ) -> Iterator[pa.RecordBatch]:
     """Write the chunks whose positions are in the batches; it runs on a worker."""
     import pyarrow as pa
@@ -117,7 +117,7 @@ def run_tasks(
             number, chunk = chunks[position]
             written = failure = None
             try:
-                written = write_chunk(work, chunk).to_json()
+                written = write_chunk(chunk).to_json()
             except QuantxError as error:
                 failure = str(error)
             yield pa.RecordBatch.from_pydict(
@@ -140,7 +140,8 @@ def spark_session(remote: str | None) -> Any:
             return builder.getOrCreate()
         except (PySparkException, RuntimeError) as error:
             raise ConfigError(
-                f"there is no Spark at {remote or 'this place'}; set QUANTX_SPARK_REMOTE to its address, as in sc://host:15002"
+                f"there is no Spark at {remote or 'this place'};"
+                " set QUANTX_SPARK_REMOTE to its address, as in sc://host:15002"
             ) from error
 
 

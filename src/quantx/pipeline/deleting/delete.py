@@ -18,10 +18,12 @@ from typing import Any
 
 import structlog
 
-from quantx.core.deleted_rows import touched_tables
-from quantx.core.tombstones import Tombstone
+from quantx.core.deleted_rows import quoted_by_others, touched_tables
+from quantx.core.tables import TABLES
+from quantx.core.tombstones import PRICES, Tombstone
 from quantx.errors import Busy, QueueError
 from quantx.lake.protocol import CommitContext
+from quantx.lake.store import LakeLocation
 from quantx.lake.tombstones import (
     find_tombstone,
     note_done,
@@ -182,14 +184,16 @@ class Deleter:
                 if name not in filters or tables[name].version() is None:
                     continue
                 self.on_step(f"table {name}", 0, None)
-                erased = tables[name].erase(CommitContext(by=holder), filters[name], stone.source)
+                source = None if quoted_by_others(TABLES[name], stone) else stone.source
+                erased = tables[name].erase(CommitContext(by=holder), filters[name], source)
                 done.rows[name] += erased.rows
                 done.files += erased.files
                 done.snapshots |= set(erased.snapshots)
 
     def _forget_texts(self, stone: Tombstone) -> None:
-        """Remove what quotes the vendor outside of tables: reports, and dead letters of the queue."""
+        """Remove what quotes the vendor outside of tables: reports, dead letters, files that wait in the inbox."""
         location = self.platform.location
+        location.delete(waiting_files(location, stone))
         location.delete(sorted(location.paths("reports/coverage")))
         for path in location.paths("reports"):
             if path.endswith(".json") and (clean := _without_errors(location.get(path), stone)) is not None:
@@ -199,6 +203,15 @@ class Deleter:
             return [_is_about(letter, stone) for letter in letters]
 
         self.platform.queue.discard_poison(is_deleted)
+
+
+def waiting_files(location: LakeLocation, stone: Tombstone) -> list[str]:
+    """Return the files of the inbox that a tombstone deletes: those of a source of which all days of bars go.
+
+    The symbols and days of files that were never imported are unknown.
+    """
+    everything = stone.symbols is None and stone.before is None and stone.has_dataset(PRICES)
+    return sorted(location.paths(f"inbox/{stone.source}")) if everything else []
 
 
 def _held_before(platform: Platform, stone: Tombstone) -> datetime | None:

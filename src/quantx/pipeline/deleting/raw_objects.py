@@ -1,20 +1,21 @@
 """Raw objects without deleted replies: a new object stands for each, the state points to it, then the old one goes.
 
 Pages keep their rows: a deleted page is an empty one. So the replies that stay are read as before, and their rows in
-the tables keep the ULID of the object. A page about several symbols can't be cut: a vendor's reply is bytes. It goes as
-a whole, and the rows of the other symbols stay in the tables without a reply from which they could be derived again.
+the tables keep the ULID of the object. A page about several symbols is cut where the adapter proves that the rest gives
+the same rows; its request says so. Another one goes as a whole, and the rows of the other symbols stay in the tables
+without a reply from which they could be derived again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 import polars as pl
 import structlog
 
-from quantx.core.model import StoredReply
+from quantx.core.model import Payload, StoredReply
 from quantx.core.tombstones import Tombstone
 from quantx.errors import DamagedObject, LakeError, MalformedPayload
 from quantx.lake.raw import (
@@ -27,6 +28,7 @@ from quantx.lake.raw import (
 )
 from quantx.lake.store import LakeLocation
 from quantx.pipeline.curating.normalize import ReaderOf
+from quantx.pipeline.deleting.cut_pages import cut_page
 from quantx.state.deletions.port import Deletions
 from quantx.state.replies.port import Replies
 
@@ -44,7 +46,8 @@ class RawPlan:
     deleted: Sequence[StoredReply]  # replies
     gone: frozenset[int]  # rows of pages; empty where all are gone
     kept: Sequence[StoredReply]
-    shared: Sequence[StoredReply]  # of other symbols, on a page with deleted ones
+    shared: Sequence[StoredReply]  # of other symbols, on a page with deleted ones that can't be cut
+    cut: Mapping[int, Payload] = field(default_factory=dict)  # pages without the deleted symbols, by row
 
     @property
     def is_whole(self) -> bool:
@@ -87,7 +90,31 @@ class RawZone:
         kept = [reply for reply in others if reply not in shared]
         if not replies:
             return None  # it lists no reply: verification reports it
+        if shared and (cut := self._cut(path, deleted, shared)) is not None:
+            gone -= cut.keys()
+            left = frozenset(gone)
+            return RawPlan(path=path, size=size, deleted=deleted, gone=left, kept=others, shared=(), cut=cut)
         return RawPlan(path=path, size=size, deleted=deleted, gone=frozenset(gone), kept=kept, shared=shared)
+
+    def _cut(
+        self, path: str, deleted: Sequence[StoredReply], shared: Sequence[StoredReply]
+    ) -> dict[int, Payload] | None:
+        """Return the pages of shared replies without the deleted symbols; None where one of them can't be cut."""
+        rows = sorted({row for reply in shared for row in range(reply.row, reply.row + reply.rows)})
+        symbols = {reply.series.symbol for reply in deleted}
+        try:
+            pages = dict(zip(rows, read_pages(self.location, path, rows), strict=True))
+        except DamagedObject:
+            return None
+        cut = dict[int, Payload]()
+        for row, page in pages.items():
+            if symbols.isdisjoint(page.payload.symbol.split(",")):
+                continue
+            found = cut_page(page.payload, symbols, self.reader_of(shared[0].series.source))
+            if found is None:
+                return None
+            cut[row] = found
+        return cut
 
     def _listed(self, path: str) -> list[StoredReply]:
         """Return the replies that a raw object lists itself: the state does not know it."""
@@ -139,6 +166,8 @@ class RawZone:
 
 
 def _page(number: int, page: RawPage, plan: RawPlan) -> RawPage:
+    if number in plan.cut:
+        return replace(page, payload=plan.cut[number])
     if number not in plan.gone:
         return page
     return replace(page, payload=replace(page.payload, symbol="", request=DELETED, body=b""))

@@ -14,6 +14,7 @@ from quantx.core.tombstones import Tombstone
 from quantx.lake.protocol import Tables
 from quantx.lake.snapshots import LakeSnapshot, snapshot_names
 from quantx.lake.store import LakeLocation
+from quantx.pipeline.deleting.delete import waiting_files
 from quantx.pipeline.deleting.raw_objects import RawPlan, RawZone
 from quantx.settings import Settings
 from quantx.state.deletions.port import Deletions
@@ -35,6 +36,7 @@ class Survey:
     snapshots: Sequence[str]
     retained_until: datetime | None = None  # when the last raw object can be removed
     retained: int = 0  # raw objects that can't be removed yet
+    inbox: int = 0  # files that wait to be imported
     underivable: int = 0  # replies with days on both sides of --before: their later rows stay, without a reply
 
     def as_json(self) -> dict[str, Any]:
@@ -75,6 +77,7 @@ def survey(
         snapshots=[n for n in snapshot_names(location) if names & set(LakeSnapshot.read(location, n).tables)],
         retained_until=max(retained, default=None),
         retained=len(retained),
+        inbox=len(waiting_files(location, stone)),
         underivable=sum(_across(stone, plan) for plan in plans),
     )
 

@@ -22,7 +22,7 @@ from quantx.pipeline.fetching.worker import Worker
 from quantx.pipeline.importing.batches import batches_of, splits_from
 from quantx.pipeline.importing.known import known_pages
 from quantx.pipeline.importing.scan import RefusedFile, Scan, Scanner
-from quantx.pipeline.planning.deleted import refuse_deleted
+from quantx.pipeline.planning.deleted import LIFT
 from quantx.pipeline.runtime.import_sources import check_basis, record_basis, recorded_basis
 from quantx.pipeline.runtime.platform import Platform
 from quantx.providers.importing.form import BASES
@@ -41,7 +41,6 @@ _LEASE = 120.0  # seconds for the first leases; the worker renews them
 _SHOWN = 20  # paths in the record of a run
 
 OpenWorker = Callable[[Platform], Worker]  # as wiring.worker_of
-ByTask = Mapping[tuple[str, str, Window], Batch]
 
 
 @dataclass
@@ -96,11 +95,29 @@ def prepared(
             found.basis = _basis_of(platform, found)
             new = [part for part in scan.parts if not known.has(part.key)]
             found.known = scan.known + len(scan.parts) - len(new)
+            new, deleted = _without_deleted(platform, source, new)
+            found.refused += deleted
             found.new, refused = batches_of(new, splits, splits_from(splits, platform.tables))
             found.refused += refused
             yield found, reader
         finally:
             reader.close()
+
+
+def _without_deleted(
+    platform: Platform, source: str, parts: Sequence[FilePart]
+) -> tuple[list[FilePart], list[RefusedFile]]:
+    """Return the parts without deleted days, and the others: their bytes must not come back."""
+    tombstones, left, refused = deleted_of(platform.location), list[FilePart](), list[RefusedFile]()
+    for part in parts:
+        series = Series(source, DATASET, part.form.timeframe, part.symbol)
+        stone = tombstones.of_series(series, Window(part.first, part.last))
+        if stone is None:
+            left.append(part)
+        else:
+            why = f"it has days that were deleted for good: {stone.describe()}; {LIFT.format(stone.id)}"
+            refused.append(RefusedFile(part.address, why))
+    return left, refused
 
 
 def _basis_of(platform: Platform, found: Prepared) -> str | None:
@@ -133,7 +150,6 @@ def carry_out_import(
     done = Imported()
     if found.basis is None or not found.new:
         return done
-    refuse_deleted(deleted_of(platform.location), [_series(found.source, batch) for batch in found.new])
     record_basis(platform.location, found.source, found.basis)
     by_task: dict[tuple[str, str, Window], Batch] = {
         (batch.parts[0].form.timeframe, batch.parts[0].symbol, batch.window): batch for batch in found.new

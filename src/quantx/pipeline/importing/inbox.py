@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 import structlog
 
 from quantx.core.model import Finding
-from quantx.errors import ConfigError
+from quantx.errors import ConfigError, DamagedObject
 from quantx.lake.store import ListedObject
 from quantx.pipeline.importing.declared import declared_options
 from quantx.pipeline.importing.importing import Imported, OpenWorker, Prepared, carry_out_import, prepared, request_of
@@ -47,6 +47,8 @@ def import_inbox(platform: Platform, open_worker: OpenWorker) -> InboxResult:
     waiting = _waiting(platform)
     for source, files in sorted(waiting.items()):
         try:
+            if not source:
+                raise ConfigError(f"it lies in no folder of a source, as {INBOX}/my_files/")
             checked_source(source)
             done = _import_source(platform, open_worker, source, files)
         except ConfigError as error:
@@ -70,8 +72,9 @@ def _waiting(platform: Platform) -> dict[str, dict[str, ListedObject]]:
     for path, found in platform.location.objects(INBOX).items():
         _, _, rest = path.partition("/")
         source, _, name = rest.partition("/")
-        if name and not name.rpartition("/")[2].startswith(".") and refused.get(path) != (found.e_tag or "-"):
-            waiting[source][path] = found
+        if path.rpartition("/")[2].startswith(".") or refused.get(path) == (found.e_tag or "-"):
+            continue
+        waiting[source if name else ""][path] = found
     return waiting
 
 
@@ -94,10 +97,13 @@ def _import_source(
             break
         some.append(path)
     with TemporaryDirectory(prefix="quantx-inbox-") as folder:
-        for path in some:
+        for path in list(some):
             place = Path(folder, *path.split("/"))
             place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_bytes(platform.location.get(path))
+            try:
+                place.write_bytes(platform.location.get(path))
+            except DamagedObject:  # it was taken back meanwhile
+                some.remove(path)
         root = Path(folder, INBOX, source)
 
         def named(address: str) -> str:
@@ -123,7 +129,10 @@ def _finish(
             why.setdefault(path, each.why)
     if outcome.failed or outcome.unfinished:  # which files have landed is known to the next import: it removes them
         return _Done(0, len(why), outcome)
-    removed = [path for path in paths if path not in why]
+    now = platform.location.objects(INBOX)
+    # A file that was written meanwhile has rows that are not stored yet: it stays for the next sweep.
+    same = {path for path in paths if path in now and now[path].e_tag == files[path].e_tag}
+    removed = [path for path in paths if path not in why and path in same]
     platform.location.delete(removed)
     platform.state.findings.resolve(REFUSED, removed, "the file was imported")
     _note(platform, why, files)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from quantx.core.model import Series, Window
 from quantx.core.tombstones import Deleted, Tombstone
 from quantx.errors import ConfigError
 from quantx.pipeline.planning.vendor_order import VendorOrders
@@ -31,14 +30,6 @@ def refuse_all_deleted(refused: Mapping[str, Tombstone], requested: Sequence[str
     if requested and refused.keys() >= set(requested):
         stone = refused[requested[0]]
         raise ConfigError(f"{stone.describe()} was deleted for good, and is not fetched; {LIFT.format(stone.id)}")
-
-
-def refuse_deleted(deleted: Deleted, wanted: Iterable[tuple[Series, Window]]) -> None:
-    """Raise ConfigError where one of these series has deleted days in its window."""
-    for series, window in wanted if deleted else ():
-        stone = deleted.of_series(series, window)
-        if stone is not None:
-            raise ConfigError(f"{stone.describe()} was deleted for good, and is not stored; {LIFT.format(stone.id)}")
 
 
 def unserved_deleted(refused: Mapping[str, Tombstone]) -> list[UnservedSymbol]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime
-from functools import partial
 
 import polars as pl
 
@@ -13,9 +12,9 @@ from quantx.core.symbols import venue_of
 from quantx.core.table import INSTANT
 from quantx.core.tables import INSTRUMENTS, SYMBOL_HISTORY
 from quantx.lake.protocol import Tables
-from quantx.pipeline.curating.restate import StoredRows, is_restated, read_stored, restate
+from quantx.pipeline.curating.restate import StoredRows
+from quantx.pipeline.curating.restate_in_role import restate_in_role
 from quantx.pipeline.runtime.context import Context
-from quantx.pipeline.runtime.roles import RoleHolder, committing, take_role
 
 _EVIDENCE = "a list of securities with their funds"
 
@@ -34,16 +33,7 @@ def record_funds(context: Context, tables: Tables, symbols: Collection[str]) -> 
     def rows(stored: StoredRows, now: datetime) -> pl.DataFrame:
         return _with_funds(stored.rows, owners, now)
 
-    stored = read_stored(tables[INSTRUMENTS.name])
-    if is_restated(INSTRUMENTS, stored, rows(stored, context.clock.now())):
-        return
-
-    def carry_out(holder: RoleHolder | None) -> None:
-        if holder is not None:
-            current, now = read_stored(tables[INSTRUMENTS.name]), context.clock.now()
-            restate(tables, INSTRUMENTS, current, rows(current, now), now, holder)
-
-    committing(partial(take_role, context.location, tables, context.state, "instruments"), carry_out)
+    restate_in_role(context, tables, INSTRUMENTS, "instruments", rows)
 
 
 def _with_funds(instruments: pl.DataFrame, owners: dict[str, str], now: datetime) -> pl.DataFrame:

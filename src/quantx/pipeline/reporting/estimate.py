@@ -26,7 +26,7 @@ Kind = tuple[str, str, str]  # source, dataset, timeframe
 
 
 @dataclass(frozen=True, kw_only=True)
-class Estimate:
+class TaskEstimate:
     """The needs of the tasks of one vendor, dataset and timeframe; None: nothing here proves it."""
 
     source: str
@@ -50,7 +50,7 @@ def estimate_tasks(
     providers: Providers,
     quotas: Mapping[str, Quota | None],
     tables: StoredTables,
-) -> list[Estimate]:
+) -> list[TaskEstimate]:
     """Return what tasks will need, by vendor, dataset and timeframe."""
     groups, past = defaultdict[Kind, list[NewTask]](list), defaultdict[Kind, list[TaskUsage]](list)
     for task in tasks:
@@ -67,7 +67,7 @@ def _estimate(
     providers: Providers,
     quotas: Mapping[str, Quota | None],
     tables: StoredTables,
-) -> Estimate:
+) -> TaskEstimate:
     source, dataset, timeframe = kind
     sessions = np.array([_sessions(task.series.symbol, task.window) for task in tasks], dtype=float)
     known = np.array([_sessions(used.symbol, used.window) for used in past], dtype=float)
@@ -75,7 +75,7 @@ def _estimate(
     rows = _rows(kind, sessions, past, known)
     stored = _fitted(sessions, past, known, [used.stored for used in past])
     quota = quotas.get(source)
-    return Estimate(
+    return TaskEstimate(
         source=source,
         dataset=dataset,
         timeframe=timeframe,

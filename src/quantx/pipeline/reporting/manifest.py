@@ -39,5 +39,5 @@ def manifest_of(tables: StoredTables, series: SeriesBook, gaps: Gaps, lake: str)
 
 
 def _kind(series: Mapping[str, Any]) -> str:
-    kinds = {"actions": "actions", "fundamentals": "fundamentals_facts"}
+    kinds = {"actions": "actions", "fundamentals": "fundamentals_facts", "rates": "rates", "fx_rates": "fx_rates"}
     return kinds.get(series["dataset"], f"bars_{series['timeframe']}")

@@ -35,7 +35,7 @@ class FileForm:
     encoding: str = "utf-8"
     decimal: str = "."
     thousands: str = ""
-    date_format: str | None = None  # of strptime; iso; epoch_s, epoch_ms
+    date_format: str | None = None  # of strptime; iso; epoch_s, epoch_ms, epoch_us, epoch_ns
     zone: str | None = None  # of times without an offset: IANA, or EXCHANGE
     stamps: Literal["start", "end"] | None = None  # what the stamp of a minute is
     timeframe: str = "1d"

@@ -22,8 +22,11 @@ from quantx.errors import ConfigError
 from quantx.providers.reply_values import WrongForm
 
 LARGEST = 2 * 2**30  # bytes of one file, unpacked
+_PIECE = 2**24
+_ANY_RATIO, _MOST_RATIO = 2**26, 200  # bytes that may be packed as small as they are; above: times the packed size
 _TABLES = (".csv", ".txt", ".tsv", ".parquet", ".xlsx", ".xls", ".xlsm", ".ods")
 _PACKED = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
+_OTHER_PACKERS = (".zst", ".7z", ".rar", ".tar", ".tgz", ".lz4", ".br", ".z")
 _IGNORED = ("thumbs.db", "desktop.ini")
 _BROKEN = (
     zipfile.BadZipFile,
@@ -96,6 +99,8 @@ def _below(path: Path) -> Iterator[FoundFile | LeftOut]:
         yield from _members(path)
     elif _is_table(path.name):
         yield FoundFile(path)
+    elif (packer := _other_packer(path.name)) is not None:
+        yield LeftOut(str(path), f"files packed as {packer} are not read; unpack it")
     elif path.name.lower() not in _IGNORED:
         yield LeftOut(str(path), f"{path.suffix or 'a name without an ending'} is no table", is_failure=False)
 
@@ -107,6 +112,7 @@ def _members(path: Path) -> Iterator[FoundFile | LeftOut]:
     except _BROKEN:
         yield LeftOut(str(path), "it is no whole ZIP archive: it is cut off or damaged; get it again")
         return
+    locked = {info.filename for info in infos if info.flag_bits & 1}
     names = sorted(info.filename for info in infos if not info.is_dir())
     for name in names:
         base = name.rpartition("/")[2]
@@ -114,8 +120,12 @@ def _members(path: Path) -> Iterator[FoundFile | LeftOut]:
             continue
         if names.count(name) > 1 if len(names) < 1000 else False:
             yield LeftOut(f"{path}!{name}", "the archive has this name twice: which is right is unknown")
+        elif name in locked:
+            yield LeftOut(f"{path}!{name}", "it is encrypted; unpack it with its password, and import the file")
         elif _is_table(base):
             yield FoundFile(path, name)
+        elif (packer := _other_packer(base)) is not None:
+            yield LeftOut(f"{path}!{name}", f"files packed as {packer} are not read; unpack it")
         elif base.lower().endswith(".zip"):
             yield LeftOut(f"{path}!{name}", "an archive in an archive is not read; unpack the outer one")
         else:
@@ -125,6 +135,12 @@ def _members(path: Path) -> Iterator[FoundFile | LeftOut]:
 def _is_table(name: str) -> bool:
     ending = ending_of(name)
     return ending_of(name[: -len(ending)]) in _TABLES if ending in _PACKED else ending in _TABLES
+
+
+def _other_packer(name: str) -> str | None:
+    """Return the ending of a packer that is not read, as of prices.csv.zst or all.tar.gz; None for other names."""
+    endings = [part.lower() for part in PurePosixPath(name).suffixes[-2:]]
+    return next((ending for ending in endings if ending in _OTHER_PACKERS), None)
 
 
 def ending_of(name: str) -> str:
@@ -143,7 +159,9 @@ class FileReader:
         """Return the unpacked bytes; WrongForm where they can't be read."""
         try:
             with self._opened(file) as stream, _unpacked(stream, ending_of(file.name_in_place)) as content:
-                body: bytes = content.read(LARGEST + 1)
+                body = _content_of(content, self._size_of(file))
+        except WrongForm:
+            raise
         except KeyError:
             raise WrongForm("the archive does not have this member any more") from None
         except FileNotFoundError:
@@ -152,11 +170,15 @@ class FileReader:
             raise WrongForm("the file may not be read") from None
         except _BROKEN:
             raise WrongForm("it can't be unpacked or read: it is cut off or damaged; get it again") from None
-        if len(body) > LARGEST:
-            raise WrongForm(f"it is larger than {LARGEST / 2**30:.0f} GiB; split it")
         if not body.strip():
             raise WrongForm("it is empty")
         return body
+
+    def _size_of(self, file: FoundFile) -> int:
+        """Return the bytes of a file where it lies: packed, if it is."""
+        if file.member is None:
+            return file.path.stat().st_size
+        return self._archive(file.path).getinfo(file.member).compress_size
 
     def _opened(self, file: FoundFile) -> IO[Any]:
         return file.path.open("rb") if file.member is None else self._archive(file.path).open(file.member)
@@ -176,6 +198,19 @@ class FileReader:
             for archive in self._archives.values():
                 archive.close()
             self._archives.clear()
+
+
+def _content_of(stream: IO[bytes], packed_size: int) -> bytes:
+    """Return the bytes of a stream; WrongForm where they are too many for a table that takes `packed_size` bytes."""
+    pieces, size = list[bytes](), 0
+    while piece := stream.read(_PIECE):
+        pieces.append(piece)
+        size += len(piece)
+        if size > LARGEST:
+            raise WrongForm(f"it is larger than {LARGEST / 2**30:.0f} GiB; split it")
+        if size > _ANY_RATIO and size > _MOST_RATIO * packed_size:
+            raise WrongForm(f"it unpacks to more than {_MOST_RATIO} times its size, which no table does; get it again")
+    return b"".join(pieces)
 
 
 @contextmanager

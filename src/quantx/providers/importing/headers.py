@@ -10,7 +10,19 @@ from dataclasses import dataclass
 NAMES: Mapping[str, tuple[str, ...]] = {
     "date": (
         *("date", "day", "datetime", "timestamp", "tradedate", "tradingday", "tradingdate", "pricedate"),
-        *("data", "datum", "fecha", "dateutc", "begins", "bartime", "opentime", "time", "unixtime"),
+        *(
+            "data",
+            "datum",
+            "fecha",
+            "dateutc",
+            "begins",
+            "bartime",
+            "opentime",
+            "windowstart",
+            "gmttime",
+            "time",
+            "unixtime",
+        ),
     ),
     "clock": ("time", "clock", "hour", "godzina"),
     "open": ("open", "o", "openprice", "openingprice", "otwarcie", "pxopen", "first"),

@@ -16,6 +16,8 @@ _WORDS = (
     r"stock|stocks|quotes?|adjusted|adj|raw|unadjusted|full|yahoo|stooq|\d{4}(?:-?\d{2}(?:-?\d{2})?)?|"
     r"\d+y|\d+min)"
 )
+_LONELY = re.compile(rf"{_WORDS}|table|download|historicaldata")  # files with no symbol in their names
+_COMPANY = re.compile(r"[A-Z][a-z]{3,}")  # as in Apple: the symbol of a company's name is not guessed
 _TAIL = re.compile(rf"(?:[ _]{_WORDS})+$", re.IGNORECASE)
 _HEAD = re.compile(r"^(?:table|stock|daily|historicaldata|hist)[ _](?=.)", re.IGNORECASE)
 _STOOQ = re.compile(r"(?P<code>[a-z0-9^._-]+)_(?P<market>us|uk|jp|hk|de|pl)_[dwm]", re.IGNORECASE)
@@ -50,6 +52,11 @@ class SymbolRule:
             )
         if (own := _OURS_OF_STOOQ.get(text.lower())) is not None:
             return own
+        if _COMPANY.fullmatch(text):
+            raise InvalidSymbol(
+                f"{text!a} has the form of a name, not of a symbol: write the symbol in capitals, or declare it, as in"
+                f" symbols: {{{text}: SYMBOL}} in config/imports.yaml"
+            )
         if self.suffix and not text.upper().endswith(self.suffix.upper()):
             text = f"{text}{self.suffix}"
         try:
@@ -68,6 +75,11 @@ class SymbolRule:
         stem = re.sub(r"\.(csv|txt|tsv|parquet|xlsx?|xlsm|ods)$", "", name, flags=re.IGNORECASE)
         if stem in self.names:
             return self.symbol(stem)
+        if len(stem) > 3 and not stem.isupper() and _LONELY.fullmatch(stem.lower()):
+            raise InvalidSymbol(
+                f"its name {stem!a} is no symbol: name the file after its symbol, or declare the symbol, as in symbols:"
+                f" {{{stem}: AAPL}} in config/imports.yaml"
+            )
         for each in (_STOOQ, _STOOQ_INDEX):
             if match := each.fullmatch(stem):
                 market = match.groupdict().get("market")

@@ -21,6 +21,7 @@ _PRICES = ("open", "high", "low", "close")
 _NUMBERS = (*_PRICES, "volume", "adj_close", "dividend", "split")
 _MINUTE = timedelta(minutes=1)
 _DECI_CENTS = 1e-4  # LEAN's unit of prices, in dollars
+_DATE = r"^(\d{8}|\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4})\b"
 _MOST_STRAY = 10  # lines of a file that are no rows, for each row
 
 
@@ -47,8 +48,8 @@ def read_file(body: bytes, form: FileForm, symbol: str) -> FileRows:
     if form.kind == "lean_daily":
         return _read_lean(body, form, symbol, minutes=False)
     if form.kind in ("parquet", "excel"):
-        table = _read_parquet(body) if form.kind == "parquet" else read_excel(body)
-        return FileRows(_typed_rows(table, form, symbol))
+        table = _read_parquet(body) if form.kind == "parquet" else _sheet_of(body, form)
+        return _typed_rows(table, form, symbol)
     return _read_text(body, form, symbol)
 
 
@@ -97,6 +98,7 @@ def split_rows(cells: Cells, positions: dict[str, int], form: FileForm, width: i
         raise WrongForm("it has no column of dates")
     dated = is_date_like(cells.column(positions["date"]), form.date_format or "iso")
     rows, stray = cells.where(dated), cells.where(~dated & ~_repeats_header(cells, positions, form))
+    _check_other_dates(stray, positions["date"], form, len(rows.cells))
     if len(stray.cells) > _MOST_STRAY * len(rows.cells):
         text = form.separator.join(stray.cells[0].to_list())[:60]
         raise WrongForm(f"most of its lines are no rows, as {text!a}")
@@ -118,6 +120,17 @@ def split_rows(cells: Cells, positions: dict[str, int], form: FileForm, width: i
         if extra.any():
             raise WrongForm(f"line {rows.where(long).numbers.filter(extra)[0]} has more cells than the header")
     return rows, stray
+
+
+def _check_other_dates(stray: Cells, position: int, form: FileForm, rows: int) -> None:
+    """Raise WrongForm where lines have dates of another form than the rows: the order of day and month may differ."""
+    others = stray.where(stray.column(position).str.contains(_DATE).fill_null(False))
+    count, day_first = len(others.cells), (form.date_format or "").startswith(("%d", "%m"))
+    if count > (0 if day_first else rows / 100):
+        text = others.column(position)[0]
+        raise WrongForm(
+            f"line {others.numbers[0]}: {text[:30]!a} is no date of the form {form.date_format}, which other lines have"
+        )
 
 
 def _repeats_header(cells: Cells, positions: dict[str, int], form: FileForm) -> pl.Series:
@@ -161,22 +174,28 @@ def _read_parquet(body: bytes) -> pl.DataFrame:
         raise WrongForm("it is no whole Parquet file") from None
 
 
-def read_excel(body: bytes) -> pl.DataFrame:
-    """Return the first sheet of a workbook with rows; WrongForm where the bytes are none."""
+def read_excel(body: bytes) -> dict[str, pl.DataFrame]:
+    """Return the sheets of a workbook that have rows, by name; WrongForm where there are none."""
     import fastexcel  # imported late: few imports need it
 
     try:
         book = fastexcel.read_excel(body)
-        for name in book.sheet_names:
-            table = book.load_sheet(name).to_polars()
-            if table.height:
-                return table
+        sheets = {name: book.load_sheet(name).to_polars() for name in book.sheet_names}
     except (fastexcel.FastExcelError, pl.exceptions.PolarsError, ValueError):
         raise WrongForm("it is no whole Excel workbook") from None
-    raise WrongForm("it has no rows")
+    found = {name: table for name, table in sheets.items() if table.height}
+    if not found:
+        raise WrongForm("it has no rows")
+    return found
 
 
-def _typed_rows(table: pl.DataFrame, form: FileForm, symbol: str) -> pl.DataFrame:
+def _sheet_of(body: bytes, form: FileForm) -> pl.DataFrame:
+    """Return the first sheet that has the form's columns, else the first with rows."""
+    sheets, wanted = list(read_excel(body).values()), set(map(str, form.columns.values()))
+    return next((table for table in sheets if wanted <= set(table.columns)), sheets[0])
+
+
+def _typed_rows(table: pl.DataFrame, form: FileForm, symbol: str) -> FileRows:
     """Return the rows of a table with types; texts in it are read as those of a text file."""
     positions = positions_of(table.columns, form)
     chosen = {name: table.to_series(at) for name, at in positions.items() if name != "symbol"}
@@ -197,7 +216,9 @@ def _typed_rows(table: pl.DataFrame, form: FileForm, symbol: str) -> pl.DataFram
             raise WrongForm(f"its column {name} has no numbers")
         numbers.append(column.cast(pl.Float64).fill_nan(None))
     frame = pl.DataFrame([times.alias("naive"), offsets.alias("offset"), *numbers])
-    return _dated(frame.filter(pl.col("naive").is_not_null()), form, symbol)
+    undated = frame.filter(pl.col("naive").is_null() & ~pl.all_horizontal(pl.col(s.name).is_null() for s in numbers))
+    rows = _dated(frame.filter(pl.col("naive").is_not_null()), form, symbol)
+    return FileRows(rows, undated.height, "a row without a date" if undated.height else "")
 
 
 def typed_times(column: pl.Series, form: FileForm) -> tuple[pl.Series, pl.Series]:
@@ -229,6 +250,10 @@ def _dated(frame: pl.DataFrame, form: FileForm, symbol: str) -> pl.DataFrame:
         at_exchange = utc.dt.convert_time_zone(zone).dt.date()
         written = pl.col("offset").is_null() | (naive.dt.time() == time(0))
         frame = frame.with_columns(date=pl.when(written).then(naive.dt.date()).otherwise(at_exchange))
+        if form.zone not in (None, EXCHANGE):  # a clock time in a declared zone, too
+            in_zone = _in_zone(frame, form, zone).dt.convert_time_zone(zone).dt.date()
+            clocked = pl.col("offset").is_null() & (naive.dt.time() != time(0))
+            frame = frame.with_columns(date=pl.when(clocked).then(pl.coalesce(in_zone, "date")).otherwise("date"))
         midnight = pl.col("date").cast(pl.Datetime("us")).dt.replace_time_zone(zone)
         frame = frame.with_columns(time=midnight.dt.convert_time_zone("UTC").cast(INSTANT))
     else:
@@ -237,6 +262,11 @@ def _dated(frame: pl.DataFrame, form: FileForm, symbol: str) -> pl.DataFrame:
             raise Undeclared("a stamp may be the start or the end of its minute: give --stamps start or --stamps end")
         start = local - _MINUTE if form.stamps == "end" else local
         frame = frame.with_columns(time=start.cast(INSTANT))
+        if (skipped := frame["time"].is_null() & frame["naive"].is_not_null()).any():
+            raise WrongForm(
+                f"{frame['naive'].filter(skipped)[0]} is no time in the zone {form.zone}, whose clock skips it: check"
+                " --zone"
+            )
         frame = frame.with_columns(date=pl.col("time").dt.convert_time_zone(zone).dt.date())
     missing = [pl.lit(None, pl.Float64).alias(name) for name in _NUMBERS if name not in frame.columns]
     prices = [pl.col(name) * form.price_factor for name in (*_PRICES, "adj_close", "dividend")]
@@ -278,7 +308,10 @@ def _read_lean(body: bytes, form: FileForm, symbol: str, *, minutes: bool) -> Fi
     lengths = cells.cells.list.len()
     if (wrong := lengths != len(names)).any():
         raise WrongForm(f"line {cells.numbers.filter(wrong)[0]} has {lengths.filter(wrong)[0]} cells, not {len(names)}")
-    at = lambda mask: f"line {cells.numbers.filter(mask)[0]}"  # noqa: E731
+
+    def at(mask: pl.Series) -> str:
+        return f"line {cells.numbers.filter(mask)[0]}"
+
     texts = {name: cells.column(n).alias(name) for n, name in enumerate(names)}
     numbers = [read_numbers(texts[name], ".", "", at) for name in names[1:]]
     if minutes:
@@ -289,6 +322,8 @@ def _read_lean(body: bytes, form: FileForm, symbol: str, *, minutes: bool) -> Fi
         # Midnight and a duration, not the clock: on the days of the change the two differ, and LEAN has the clock.
         naive = pl.select(pl.lit(day) + (since * 1000).cast(pl.Duration("us"))).to_series()
     else:
+        if (hours := texts["day"].str.slice(8).str.strip_chars() != "00:00").any():
+            raise WrongForm(f"{at(hours)}: its bars are hours of LEAN; stored are daily bars and minutes")
         naive, _ = read_times(texts["day"].str.slice(0, 8), "%Y%m%d")
     none = pl.Series([None] * len(naive), dtype=pl.Int64)
     frame = pl.DataFrame([naive.alias("naive"), none.alias("offset"), *numbers])

@@ -21,6 +21,8 @@ class LineSlices:
     def __init__(self, body: bytes, form: FileForm, position: int) -> None:
         self._recoded = form.encoding == "utf-16"
         self._body = body.decode("utf-16").encode() if self._recoded else body
+        if b"\n" not in self._body:
+            self._body = self._body.replace(b"\r", b"\n")
         self._encoding = "utf-8" if self._recoded else form.encoding
         self._head = 0
         self._places: dict[bytes, array[int]] = {}
@@ -73,8 +75,8 @@ def slices_of_columns(body: bytes, form: FileForm, columns: Sequence[int]) -> by
 
 def slices_of_table(table: pl.DataFrame, column: str) -> list[tuple[str, bytes]]:
     """Return each symbol of a table with its rows as Parquet."""
-    parts = table.filter(pl.col(column).is_not_null()).partition_by(column, maintain_order=True)
-    return [(str(part[column][0]), _as_parquet(part)) for part in parts]
+    parts = table.partition_by(column, maintain_order=True)
+    return [("" if part[column][0] is None else str(part[column][0]), _as_parquet(part)) for part in parts]
 
 
 def _as_parquet(part: pl.DataFrame) -> bytes:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import codecs
 import csv
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -85,7 +83,7 @@ def lines_of(text: str, most: int | None = None) -> list[str]:
 
 def read_cells(text: str, separator: str) -> Cells:
     """Return the cells of all lines that are not blank."""
-    every = text.split("\n")
+    every = (text if "\n" in text else text.replace("\r", "\n")).split("\n")
     ends_in_line = bool(every[-1].strip())
     lines = pl.Series("line", every, dtype=pl.String).str.strip_chars_end("\r")
     frame = pl.DataFrame({"line": lines}).with_row_index("number", offset=1)
@@ -100,8 +98,3 @@ def read_cells(text: str, separator: str) -> Cells:
         unquoted = pl.Series(parts, dtype=pl.List(pl.String))
         cells = pl.select(pl.when(quoted).then(unquoted).otherwise(cells)).to_series()
     return Cells(cells, frame["number"], ends_in_line)
-
-
-def most_common_length(cells: Sequence[int]) -> int:
-    """Return the most common number of cells."""
-    return Counter(cells).most_common(1)[0][0]

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
 import polars as pl
 
 from quantx.core.asset_classes import facts_of_class
-from quantx.core.hours import trading_hours
 from quantx.core.symbols import venue_of
 from quantx.errors import InvalidSymbol
 from quantx.providers.importing.form import FileForm
 from quantx.providers.importing.found import FoundFile
-from quantx.providers.importing.headers import columns_of, layout_of, repeated
+from quantx.providers.importing.headers import columns_of, layout_of, plain, repeated
 from quantx.providers.importing.names import is_of_stooq
 from quantx.providers.importing.options import ImportOptions
 from quantx.providers.importing.read import FileRows, read_excel, read_file
 from quantx.providers.importing.slices import LineSlices, slices_of_columns, slices_of_table
+from quantx.providers.importing.steps import stamps_of, timeframe_of
 from quantx.providers.importing.text import decoded, encoding_of, lines_of, separator_of, split_line
 from quantx.providers.importing.values import Undeclared, currency_of, date_format_of, day_of, number_marks_of
 from quantx.providers.reply_values import WrongForm
@@ -34,7 +34,6 @@ _HEADER_WITHIN = 2000  # lines that a job may have written before the header
 _FEW, _MANY = 300, 100_000  # lines that decide about the forms of dates and numbers
 _SAMPLE = 5000  # values of a typed table that do
 _PRICES = ("open", "high", "low", "close")
-_LONG_BARS = (("weeks", 6, 8), ("months", 27, 33), ("quarters", 87, 95), ("years", 360, 370))  # days from bar to bar
 
 
 class NoBars(Exception):
@@ -62,7 +61,7 @@ def understand(file: FoundFile, body: bytes, options: ImportOptions) -> Iterator
     if ending == "parquet":
         return _of_table(file, _parquet(body), options, "parquet", body)
     if ending in ("xlsx", "xls", "xlsm", "ods"):
-        return _of_table(file, read_excel(body), options, "excel", body)
+        return _of_table(file, _sheet_of_bars(read_excel(body), options), options, "excel", body)
     return _of_text(file, body, options)
 
 
@@ -79,6 +78,7 @@ def _of_text(file: FoundFile, body: bytes, options: ImportOptions) -> Iterator[U
         yield from _of_wide(file, body, encoding, head, wide, options)
         return
     form, header = _text_form(head, options, encoding)
+    _check_period(head, form, header)
     if "symbol" not in form.columns or options.symbols.pattern is not None:
         symbol = options.symbols.of_file(file.inner, file.name)
         form = _with_values(form, body, header, options)
@@ -122,12 +122,24 @@ def _text_form(head: Sequence[str], options: ImportOptions, encoding: str) -> tu
     if options.columns:
         wanted = ", ".join(options.columns.values())
         raise WrongForm(f"none of its first lines is a header with the declared columns {wanted}")
-    if not any(_ROW.match(line) for line in head):
+    if not any(_ROW.search(line) for line in head):
         raise WrongForm(f"it has no rows: its first line is {head[0][:60]!a}")
     raise Undeclared(
         f"no line is a header with a date and a close (the first is {head[0][:60]!a}): name the columns in their order,"
-        " as in --columns date,open,high,low,close,volume"
+        " as in --columns date,open,high,low,close,volume, or by name, as in --columns date=Datum,close=Schluss"
     )
+
+
+def _check_period(head: Sequence[str], form: FileForm, header: Sequence[str]) -> None:
+    """Raise WrongForm where the column PER of a file from Stooq names other bars than days or minutes."""
+    names = [plain(name) for name in header]
+    if not {"per", "ticker"} <= set(names):
+        return
+    at = names.index("per")
+    for line in head[form.header :]:
+        cells = split_line(line, form.separator)
+        if at < len(cells) and cells[at].upper() not in ("D", "1", "PER", "<PER>"):
+            raise WrongForm(f"its bars have the period {cells[at][:10]}; stored are daily bars (D) and minutes (1)")
 
 
 def _named_columns(names: Sequence[str], options: ImportOptions) -> dict[str, str | int]:
@@ -205,6 +217,8 @@ def _lean(file: FoundFile, body: bytes, options: ImportOptions) -> Understood | 
         symbol = options.symbols.of_file(file.inner, file.name)
     else:
         return None
+    if not facts_of_class(symbol).has_actions:
+        raise WrongForm(f"only LEAN's files of shares are read; {symbol} has prices in another unit")
     if options.basis not in (None, "as_traded"):
         raise WrongForm(f"LEAN's prices are as traded, not {options.basis}")
     rows = read_file(body, form, symbol)
@@ -264,12 +278,25 @@ def _parquet(body: bytes) -> pl.DataFrame:
         raise WrongForm("it is no whole Parquet file") from None
 
 
+def _sheet_of_bars(sheets: Mapping[str, pl.DataFrame], options: ImportOptions) -> pl.DataFrame:
+    """Return the sheet with dates and closes, else the first one; WrongForm where several have them."""
+    having = {n: t for n, t in sheets.items() if {"date", "close"} <= _named_columns(t.columns, options).keys()}
+    if len(having) > 1:
+        raise WrongForm(f"it has several sheets of bars ({', '.join(having)}); save each of them as a file")
+    return next(iter(having.values() or sheets.values()))
+
+
 def _of_table(
     file: FoundFile, table: pl.DataFrame, options: ImportOptions, kind: str, body: bytes
 ) -> Iterator[Understood | InvalidSymbol]:
     columns = _named_columns(table.columns, options)
     if not {"date", "close"} <= columns.keys():
-        raise WrongForm(f"it has no columns of dates and closes, but {', '.join(table.columns[:12])}")
+        raise WrongForm(
+            f"it has no columns of dates and closes, but {', '.join(table.columns[:12])}: name them, as in --columns"
+            " date=Day,close=Last; a header is in the first row"
+        )
+    if not table.height:
+        raise WrongForm("it has no rows")
     form = FileForm(kind=kind, columns=columns, header=1)  # type: ignore[arg-type]
     form = _with_typed_values(form, table, options)
     if "symbol" not in columns or options.symbols.pattern is not None:
@@ -318,6 +345,8 @@ def _finished(
     whole: bool,
 ) -> Understood:
     """Return the rows of one symbol; the form gets its timeframe, its stamps and its basis."""
+    if options.currency is None:
+        _check_sign(form, symbol)
     form = form.with_values(
         zone=options.zone,
         currency=options.currency,
@@ -325,13 +354,22 @@ def _finished(
         volume_factor=options.volume_factor,
     )
     rows = read_file(body, form.with_values(timeframe="1d"), symbol)  # dates only, to see the steps between rows
-    timeframe = options.timeframe or _timeframe(body, form, symbol, rows)
+    timeframe = options.timeframe or timeframe_of(body, form, symbol, rows)
     form = replace(form, timeframe=timeframe)
     if timeframe == "1m":
-        form = form.with_values(stamps=options.stamps or _stamps(body, form, symbol))
+        form = form.with_values(stamps=options.stamps or stamps_of(body, form, symbol))
         rows = read_file(body, form, symbol)
     form = replace(form, basis=_basis(file, symbol, form, header, rows, options))
     return _placed(symbol, form, rows, None if whole else body)
+
+
+def _check_sign(form: FileForm, symbol: str) -> None:
+    """Raise Undeclared where the sign of prices is that of several currencies at a symbol's exchange."""
+    if venue_of(symbol).market == "hk" and form.currency in ("USD", "JPY"):
+        raise Undeclared(
+            f"the currency sign of its prices may be {form.currency} or another at the exchange of {symbol}: give"
+            " --currency, as in --currency HKD"
+        )
 
 
 def _placed(symbol: str, form: FileForm, rows: FileRows, body: bytes | None = None) -> Understood:
@@ -340,43 +378,6 @@ def _placed(symbol: str, form: FileForm, rows: FileRows, body: bytes | None = No
         raise WrongForm("it has no rows")
     first, last = days.min(), days.max()
     return Understood(symbol, form, first, last, rows, body)  # type: ignore[arg-type]
-
-
-def _timeframe(body: bytes, form: FileForm, symbol: str, rows: FileRows) -> str:
-    """Return 1d or 1m by the steps between rows; WrongForm for any other bars."""
-    days = rows.rows["date"]
-    if len(days) < 1.5 * days.n_unique():
-        steps = days.unique().sort().diff().drop_nulls().dt.total_days()
-        for name, low, high in _LONG_BARS:
-            if len(steps) >= 5 and steps.is_between(low, high).mean() > 0.8:  # type: ignore[operator]
-                raise WrongForm(f"its bars are those of {name}; stored are daily bars and minutes")
-        return "1d"
-    minute = read_file(body, form.with_values(timeframe="1m", stamps="start", zone=form.zone or "UTC"), symbol).rows
-    steps = minute["time"].unique().sort().diff().drop_nulls()
-    step = steps.mode().min() if len(steps) else None
-    seconds = step.total_seconds() if step is not None else 0  # type: ignore[union-attr]
-    if seconds != 60:
-        raise WrongForm(f"its bars are {seconds / 60:g} minutes long; stored are daily bars and minutes")
-    return "1m"
-
-
-def _stamps(body: bytes, form: FileForm, symbol: str) -> str:
-    """Return whether stamps are the start or the end of a minute, by bars at the first and after the last minute."""
-    rows = read_file(body, replace(form, stamps="start"), symbol).rows
-    code = venue_of(symbol).calendar
-    days = rows["date"].unique()
-    hours = trading_hours(code).filter(pl.col("date").is_in(days.implode()))
-    opens = rows["time"].is_in(hours["open_time"].implode()).sum()
-    closes = rows["time"].is_in(hours["close_time"].implode()).sum()
-    outside = rows.join(hours, on="date").filter(
-        (pl.col("time") < pl.col("open_time")) | (pl.col("time") > pl.col("close_time"))
-    )
-    if outside.height == 0 and hours.height:
-        if opens and not closes:
-            return "start"
-        if closes and not opens:
-            return "end"
-    raise Undeclared("a stamp may be the start or the end of its minute: give --stamps start or --stamps end")
 
 
 def _basis(

@@ -13,7 +13,7 @@ from quantx.providers.reply_values import WrongForm
 
 _NULLS = ("", "null", "nan", "n/a", "na", "none", "-", "--", "nil", "#n/a", ".")
 _FIRST_DAY, _LAST_DAY = date(1700, 1, 1), date(2100, 1, 1)
-_MONTH = r"[A-Za-z]{3}"
+_MONTH, _LONG_MONTH = r"[A-Za-z]{3}", r"[A-Za-z]{4,9}"
 # Formats of days by the form of their text; None: the order of day and month follows from other values, or not at all.
 _DAY_FORMS: tuple[tuple[str, str | None], ...] = (
     (r"\d{4}-\d{2}-\d{2}", "%Y-%m-%d"),
@@ -24,12 +24,16 @@ _DAY_FORMS: tuple[tuple[str, str | None], ...] = (
     (rf"\d{{1,2}}-{_MONTH}-\d{{4}}", "%d-%b-%Y"),
     (rf"\d{{1,2}} {_MONTH} \d{{4}}", "%d %b %Y"),
     (rf"{_MONTH} \d{{1,2}}, \d{{4}}", "%b %d, %Y"),
+    (rf"\d{{1,2}} {_LONG_MONTH} \d{{4}}", "%d %B %Y"),
+    (rf"{_LONG_MONTH} \d{{1,2}}, \d{{4}}", "%B %d, %Y"),
     (r"\d{1,2}/\d{1,2}/\d{4}", None),
     (r"\d{1,2}-\d{1,2}-\d{4}", None),
 )
 _CLOCK = r"\d{1,2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?"
 _ISO = re.compile(r"\d{4}-\d{2}-\d{2}([T ]" + _CLOCK + r"( ?(Z|UTC|[+-]\d{2}:?\d{2}))?)?")
-_EPOCH = re.compile(r"\d{10}(\d{3})?(\.0)?")
+_EPOCH = re.compile(r"(\d{10}|\d{13}|\d{16}|\d{19})(\.0)?")
+_EPOCHS = {"epoch_s": 1, "epoch_ms": 10**3, "epoch_us": 10**6, "epoch_ns": 10**9}  # units of a second
+_EPOCH_OF_DIGITS = {10: "epoch_s", 13: "epoch_ms", 16: "epoch_us", 19: "epoch_ns"}
 _GROUPED = re.compile(r"[1-9]\d{0,2}(\.\d{3})+")  # groups of thousands, with dots
 _SUFFIXES: Mapping[str, float] = {"K": 1e3, "M": 1e6, "B": 1e9}
 _CURRENCY_SIGNS: Mapping[str, str] = {"$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY"}
@@ -40,7 +44,7 @@ class Undeclared(QuantxError):
 
 
 def date_format_of(texts: Sequence[str]) -> str:
-    """Return the format of days or times: of strptime, `iso`, `epoch_s` or `epoch_ms`.
+    """Return the format of days or times: of strptime, `iso`, or an epoch by its unit, as in `epoch_ms`.
 
     Raises Undeclared where day and month can't be told apart, WrongForm where no known form fits the first text.
     """
@@ -50,14 +54,14 @@ def date_format_of(texts: Sequence[str]) -> str:
     if _ISO.fullmatch(first):
         return "iso"
     if match := _EPOCH.fullmatch(first):
-        return "epoch_ms" if match[1] else "epoch_s"
+        return _EPOCH_OF_DIGITS[len(match[1])]
     for form, known in _DAY_FORMS:
         match = re.match(rf"({form})(.*)", first)
         if match is None or not re.fullmatch(rf"([ T]{_CLOCK}( ?[AP]M)?)?", match[2]):
             continue
         days = [m[1] for text in texts if (m := re.match(rf"({form})", text))]
         return (known or _day_and_month(days)) + _clock_format(match[2])
-    raise WrongForm(f"{first[:30]!a} is no date of a known form; give --date-format, as in %d/%m/%y")
+    raise WrongForm(f"{first[:30]!a} is no date of a known form; give --date-format, as in %d/%m/%y or epoch_s")
 
 
 def _day_and_month(texts: Sequence[str]) -> str:
@@ -94,9 +98,12 @@ def read_times(texts: pl.Series, form: str, *, strict: bool = True) -> tuple[pl.
     """
     text = pl.col("text")
     frame = pl.DataFrame({"text": texts.cast(pl.String)})
-    if form in ("epoch_s", "epoch_ms"):
-        unit = 1000 if form == "epoch_ms" else 1_000_000  # microseconds
-        moment = (text.cast(pl.Float64, strict=False) * unit).cast(pl.Int64, strict=False)
+    if form in _EPOCHS:
+        whole = text.cast(pl.Int64, strict=False)  # a float does not have the digits of an epoch in nanoseconds
+        per_second = _EPOCHS[form]
+        exact = whole * (1_000_000 // per_second) if per_second <= 1_000_000 else whole // (per_second // 1_000_000)
+        rounded = (text.cast(pl.Float64, strict=False) * (1_000_000 / per_second)).cast(pl.Int64, strict=False)
+        moment = pl.coalesce(exact, rounded)
         read = frame.select(time=moment.cast(pl.Datetime("us")), offset=pl.lit(0, pl.Int64))
     elif form == "iso":
         read = frame.select(
@@ -196,8 +203,9 @@ def read_numbers(texts: pl.Series, decimal: str, thousands: str, at: Callable[[p
 
 
 def currency_of(texts: Sequence[str]) -> str | None:
-    """Return the currency whose sign stands before prices; None where there is none."""
-    return next((_CURRENCY_SIGNS[text[0]] for text in texts if text and text[0] in _CURRENCY_SIGNS), None)
+    """Return the currency whose sign stands before or after prices; None where there is none."""
+    signs = (sign for text in texts for sign in (text[:1], text[-1:]))
+    return next((_CURRENCY_SIGNS[sign] for sign in signs if sign in _CURRENCY_SIGNS), None)
 
 
 def day_of(text: str) -> date | None:

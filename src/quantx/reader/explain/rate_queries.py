@@ -59,7 +59,8 @@ class RateExplanations(KnownNames):
         }
         if rows.is_empty():
             absent = dict.fromkeys(("value", "unit", "source", "public_at", "known_from", "row"))
-            return RateValue(**common, **absent, absence=[self._why_no_rate(dataset, of_item, moment, on)])  # type: ignore[arg-type]
+            absence = [self._why_no_rate(dataset, of_item, moment, on)]
+            return RateValue(**common, **absent, absence=absence)  # type: ignore[arg-type]
         row = rows.row(0, named=True)
         same = of_item.between(on, on)
         return RateValue(

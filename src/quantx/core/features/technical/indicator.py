@@ -20,6 +20,7 @@ def indicator(
     output: Output | None = None,
     basis: Basis = "total",
     unit: Unit = "ratio",
+    version: int = 1,
 ) -> Feature:
     """Return a feature with the inputs of its kernel, and TA-Lib as its source where that computes it."""
     origin = f"TA-Lib {kernel.function.upper()}" if isinstance(kernel, Talib) else "definition"
@@ -33,6 +34,7 @@ def indicator(
         output=output,
         basis=basis,
         unit=unit,
+        version=version,
     )
 
 

@@ -7,13 +7,14 @@ from quantx.core.features.kernels import Rolling, above_low, below_high, change,
 from quantx.core.features.technical.indicator import indicator
 
 _CLOSE = ("close",)
+_VERSION = 2  # null where a price is not above zero
 _JT = "N. Jegadeesh, S. Titman, Returns to buying winners and selling losers, 1993"
 _GH = "T. George, C.-Y. Hwang, The 52-week high and momentum investing, 2004"
 
 
 def _return(rows: int) -> Feature:
     formula = f"close / close {rows} rows before − 1, dividends included"
-    return indicator(f"return_{rows}", Rolling(change, _CLOSE, rows), formula, memory=RowMemory(rows))
+    return indicator(f"return_{rows}", Rolling(change, _CLOSE, rows), formula, memory=RowMemory(rows), version=_VERSION)
 
 
 RETURNS = (
@@ -24,12 +25,14 @@ RETURNS = (
         "close 21 rows before / close 252 rows before − 1",
         source=_JT,
         memory=RowMemory(252),
+        version=_VERSION,
     ),
     indicator(
         "return_overnight",
         Rolling(overnight, ("open", "close"), 1),
         "open / close of the row before − 1, dividends included",
         memory=RowMemory(1),
+        version=_VERSION,
     ),
     indicator(
         "high_252_distance",
@@ -37,11 +40,13 @@ RETURNS = (
         "close / highest high of 252 rows − 1",
         source=_GH,
         memory=RowMemory(251),
+        version=_VERSION,
     ),
     indicator(
         "low_252_distance",
         Rolling(above_low, ("low", "close"), 252),
         "close / lowest low of 252 rows − 1",
         memory=RowMemory(251),
+        version=_VERSION,
     ),
 )

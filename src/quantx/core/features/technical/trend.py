@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
-from quantx.core.features.feature import Feature, Output, RowMemory
-from quantx.core.features.kernels import talib
+from quantx.core.features.feature import CarriedMemory, Feature, Output, RowMemory
+from quantx.core.features.kernels import Rolling, kaufman_decay, talib
 from quantx.core.features.technical.indicator import RECURSIVE, WILDER, carried_ema, indicator
 
 _BARS = ("high", "low", "close")
@@ -61,7 +61,7 @@ TREND = (
         "kama_10",
         talib("kama", "close", timeperiod=10),
         "Kaufman's adaptive mean: α from 2/31 to 2/3 by the efficiency of 10 rows, squared",
-        memory=RECURSIVE,
+        memory=CarriedMemory(count=11, decay=Rolling(kaufman_decay, ("close",), 10)),
         unit="price",
     ),
     _macd("macd", "macd", "exponential mean of 12 closes − that of 26, both from row 26: means of the closes up to it"),
