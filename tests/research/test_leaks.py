@@ -164,7 +164,7 @@ def test_a_correction_after_the_dataset_is_no_leak(study_lake_folder: Path, stud
     check = future_cut_off(study, dataset, recompute_from(Lake(location), study))
     assert (check.status, check.columns) == ("not checked", ("return_1", "rsi_14"))
     assert "by corrections since it was built; run `quantx research dataset` again" in check.message
-    # A column that looks forward stays a leak, in a lake that was corrected or not.
+    # In a lake without changes since, a column with other values is a leak.
     planted = dataset.table.with_columns(pl.col("label").mean().over("symbol").alias("rsi_14"))
     honest_lake = Lake(open_location(str(study_lake_folder)))
     check = future_cut_off(study, replace(dataset, table=planted), recompute_from(honest_lake, study))
