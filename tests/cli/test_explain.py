@@ -56,7 +56,9 @@ def test_explain_of_a_day_without_a_bar(quantx: Run, tmp_path: Path) -> None:
 def test_changes_are_counted_and_listed(quantx: Run) -> None:
     ran = quantx("changes", "--symbols", "AAA", "--limit", 3)
     bars, every = re.search(r"(\d+) new in bars_1d", ran.out), re.search(r"(\d+) changes, the newest 3", ran.out)
-    assert "2 new in actions" in ran.out and bars is not None and every is not None, ran.out
+    assert "2 new in actions" in ran.out
+    assert bars is not None
+    assert every is not None
     assert int(every[1]) - 2 >= int(bars[1]) >= 252  # other tests fetch more into the same lake, and reject rows
     rows = json.loads(quantx("changes", "--symbols", "AAA", "--limit", 3, "--json").out)
     assert [row["change"] for row in rows] == ["new"] * 3
