@@ -121,3 +121,18 @@ def test_features_of_a_bar_are_those_of_qlib(bars, found):
 def test_vwap_is_null_where_bars_have_none(bars):
     features = SETS["alpha158"].features
     assert compute(features, bars.drop("vwap"))["VWAP0"].is_null().all()
+
+
+def test_a_window_without_a_move_or_a_volume_keeps_no_rounding_error():
+    """Volumes that a split made fractions leave a rest in running sums, which is large beside 1e-12."""
+    rows = invented(600, seed=7)
+    still = pl.int_range(pl.len()) >= 500
+    names = ("open", "high", "low", "close")
+    rows = rows.with_columns(
+        *(pl.when(still).then(1000 / 3).otherwise(pl.col(name) * 1e4 / 7).alias(name) for name in names),
+        volume=pl.when(still).then(0.0).otherwise(pl.col("volume") * 1e4 / 7),
+    )
+    found = compute(SETS["alpha158"].features, rows).tail(30)
+    for name in ("SUMP", "SUMN", "SUMD", "VSUMP", "VSUMN", "VSUMD", "VMA"):
+        for window in WINDOWS:
+            assert found[f"{name}{window}"].to_list() == [0.0] * 30, f"{name}{window}"

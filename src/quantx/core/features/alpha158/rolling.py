@@ -15,6 +15,7 @@ from quantx.core.features.kernels import Rolling
 WINDOWS = (5, 10, 20, 30, 60)
 _CLOSE, _HIGH_LOW, _RANGE, _VOLUME = ("close",), ("high", "low"), ("high", "low", "close"), ("volume",)
 _BOTH = ("close", "volume")
+_EXACT_ZERO = 2  # version: a window without any move, or any volume, gives 0 and no rounding error
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Operator:
     inputs: tuple[str, ...]
     row: Callable[[pl.Expr, int], pl.Expr]
     before: int = 0  # rows that the terms of the window need before it
+    version: int = 1
 
     def feature(self, window: int) -> Feature:
         """Return the feature of a window."""
@@ -37,7 +39,8 @@ class Operator:
         kernel = Rolling(self.kernel, self.inputs, window)
         formula = self.formula.replace(" d", f" {window}")
         name = f"{self.name}{window}"
-        return alpha(name, kernel, self.inputs, formula, rows=window - 1 + self.before, output=output)
+        rows = window - 1 + self.before
+        return alpha(name, kernel, self.inputs, formula, rows=rows, output=output, version=self.version)
 
 
 def _over_close(field: str | None = None) -> Callable[[pl.Expr, int], pl.Expr]:
@@ -155,10 +158,22 @@ OPERATORS = (
         1,
     ),
     Operator(
-        "SUMP", "Σ rises of the close / (Σ of its changes + 1e-12) in d rows", windows.sum_of_moves, _CLOSE, _UP, 1
+        "SUMP",
+        "Σ rises of the close / (Σ of its changes + 1e-12) in d rows",
+        windows.sum_of_moves,
+        _CLOSE,
+        _UP,
+        1,
+        _EXACT_ZERO,
     ),
     Operator(
-        "SUMN", "Σ falls of the close / (Σ of its changes + 1e-12) in d rows", windows.sum_of_moves, _CLOSE, _DOWN, 1
+        "SUMN",
+        "Σ falls of the close / (Σ of its changes + 1e-12) in d rows",
+        windows.sum_of_moves,
+        _CLOSE,
+        _DOWN,
+        1,
+        _EXACT_ZERO,
     ),
     Operator(
         "SUMD",
@@ -167,8 +182,9 @@ OPERATORS = (
         _CLOSE,
         _UP_LESS_DOWN,
         1,
+        _EXACT_ZERO,
     ),
-    Operator("VMA", "mean of d volumes / (volume + 1e-12)", windows.mean_volume, _VOLUME, _over_volume),
+    Operator("VMA", "mean of d volumes / (volume + 1e-12)", windows.mean_volume, _VOLUME, _over_volume, 0, _EXACT_ZERO),
     Operator(
         "VSTD", "standard deviation of d volumes / (volume + 1e-12)", windows.volume_deviation, _VOLUME, _over_volume
     ),
@@ -187,6 +203,7 @@ OPERATORS = (
         _VOLUME,
         _UP,
         1,
+        _EXACT_ZERO,
     ),
     Operator(
         "VSUMN",
@@ -195,6 +212,7 @@ OPERATORS = (
         _VOLUME,
         _DOWN,
         1,
+        _EXACT_ZERO,
     ),
     Operator(
         "VSUMD",
@@ -203,6 +221,7 @@ OPERATORS = (
         _VOLUME,
         _UP_LESS_DOWN,
         1,
+        _EXACT_ZERO,
     ),
 )
 

@@ -99,8 +99,8 @@ def sum_of_volume_moves(window: int) -> pl.Expr:
 
 
 def mean_volume(window: int) -> pl.Expr:
-    """Return the mean of the volumes."""
-    return _VOLUME.rolling_mean(window)
+    """Return the mean of the volumes; 0 where no volume of the window is above 0."""
+    return _VOLUME.rolling_mean(window) * _any_above_zero(_VOLUME, window)
 
 
 def volume_deviation(window: int) -> pl.Expr:
@@ -116,7 +116,18 @@ def weighted_move(window: int) -> pl.Expr:
 
 def _rises_and_falls(change: pl.Expr, window: int) -> pl.Expr:
     rises, falls = change.clip(lower_bound=0.0), (-change).clip(lower_bound=0.0)
-    return pl.struct(up=rises.rolling_sum(window), down=falls.rolling_sum(window))
+    return pl.struct(
+        up=rises.rolling_sum(window) * _any_above_zero(rises, window),
+        down=falls.rolling_sum(window) * _any_above_zero(falls, window),
+    )
+
+
+def _any_above_zero(values: pl.Expr, window: int) -> pl.Expr:
+    """Return whether a window has a value above 0.
+
+    The sum of a window of zeros keeps rounding errors of the rows before it, which are large beside `EPSILON`.
+    """
+    return values.rolling_max(window) > 0
 
 
 def _correlation(left: pl.Expr, right: pl.Expr, flat: pl.Expr, window: int) -> pl.Expr:
