@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+from pyspark.errors import AnalysisException
 from pyspark.sql import SparkSession
 
 from quantx.core.features.tables import FEATURE_TABLES
@@ -31,8 +32,8 @@ def declare(spark: Any, lake: str, schema: str) -> None:
     for statement in statements(lake, schema):
         try:
             spark.sql(statement)
-        except Exception as error:  # noqa: BLE001 - a table without data files has no schema yet
-            print(f"left out: {statement}: {type(error).__name__}")
+        except AnalysisException as error:  # a table without data files has no schema yet; others stop the job
+            print(f"left out: {statement}: {error}")
 
 
 if __name__ == "__main__":

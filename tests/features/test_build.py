@@ -127,6 +127,18 @@ def test_a_renamed_security_goes_on(site: FeatureSite, tmp_path: Path) -> None:
     assert site.build().rows == 0
 
 
+def test_as_of_has_the_rows_under_a_symbol_whose_rename_became_known_later(site: FeatureSite) -> None:
+    site.build()
+    then, before = site.clock.at, site.lake().features("sma_20", "AAA")
+    site.clock.at += timedelta(days=1)
+    site.commit(SYMBOL_HISTORY, named("us.AAA", ("AAA", None, DAYS[400]), ("NEW", DAYS[401], None)))
+    for _ in range(2):  # before the build that moves the rows, and after it
+        assert site.lake().features("sma_20", "AAA", as_of=then).equals(before)
+        renamed = site.lake().features("sma_20", "NEW", as_of=then)
+        assert renamed.drop("symbol").equals(before.drop("symbol"))
+        site.build()
+
+
 def test_as_of_shows_the_rows_before_a_correction(site: FeatureSite) -> None:
     site.build()
     then, lake = site.clock.at, site.lake()

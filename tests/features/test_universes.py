@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -11,6 +12,7 @@ import pytest
 from quantx.core.fact_tables import FILER_SYMBOLS, FUNDAMENTALS
 from quantx.core.features.sets import SETS
 from quantx.core.tables import BARS_1D, UNIVERSE_MEMBERS
+from quantx.errors import IncompleteData
 
 from .site import DAYS, KNOWN, FeatureSite, bars_of, member
 
@@ -88,6 +90,29 @@ def fact(
     }
     columns = {name: given.get(name) for name in FUNDAMENTALS.schema}
     return pl.DataFrame([columns], schema=dict(FUNDAMENTALS.schema))
+
+
+def test_a_row_is_public_with_the_last_member_of_its_date(tmp_path: Path) -> None:
+    site = FeatureSite(tmp_path / "lake")
+    days = DAYS[:40]  # in Hong Kong, too, as far as the test reads them
+    site.commit(BARS_1D, pl.concat([bars_of("0005.HK", 1, days), bars_of("0700.HK", 2, days)]))
+    site.commit(UNIVERSE_MEMBERS, pl.concat([member("w", "0005.HK"), member("w", "0700.HK")]))
+    for name in ("technical", "cross_section"):
+        site.build(name)
+    at_noon = datetime.combine(days[30], time(12), UTC)
+    read = partial(site.lake().features, "return_5_rank", universe="w")
+    assert read(public_by=at_noon)["date"].max() == days[30]
+
+    # A member of New York, without a value on its first day: the others keep their ranks, but not their time.
+    site.commit(BARS_1D, bars_of("AAA", 3, days[30:]))
+    site.commit(UNIVERSE_MEMBERS, member("w", "AAA", days[30]))
+    for stored in (False, True):
+        rows = read(start=days[30], end=days[30], stored=stored).filter(pl.col("symbol") != "AAA")
+        assert [each.hour for each in rows["public_at"].unique()] == [21]
+        with pytest.warns(IncompleteData, match="AAA"):  # its first bar is not public yet
+            assert read(public_by=at_noon, stored=stored)["date"].max() == days[29]
+        for name in ("technical", "cross_section"):
+            site.build(name)
 
 
 def test_a_fact_counts_from_the_first_close_after_it(site: FeatureSite) -> None:

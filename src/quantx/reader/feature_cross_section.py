@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import date, timedelta
 
 import polars as pl
 
@@ -15,6 +17,7 @@ from quantx.reader.feature_request import CLOCKS, FeatureRequest, joined
 from quantx.reader.handle import LakeHandle
 from quantx.reader.symbol_history import SymbolRequest
 
+_SETTLED = timedelta(days=7)  # after its date a row is public in every market
 _SOURCE = "quantx"  # the values of a row come from the rows of all members
 Rows = Callable[[ChosenFeatures, FeatureRequest], pl.DataFrame]  # of the members of each date
 
@@ -25,11 +28,12 @@ class CrossSections(LakeHandle):
     def _cross_section_rows(self, features: Sequence[Feature], request: FeatureRequest, read: Rows) -> pl.DataFrame:
         """Return symbol (as requested), date, the features, source, public_at and known_from of the members, sorted.
 
-        `read` returns the values of another set. A row is public when the values of all members of its date are.
-        Sectors are those of today.
+        `read` returns the values of another set. A row is public when the values of all members of its date are: with
+        `public_by` the dates of which some values were not public yet have no rows. Sectors are those of today.
         """
-        inputs = list(dict.fromkeys(name for each in features for name in each.inputs if name != SECTOR))
-        rows = joined([read(each, request) for each in _qualified(inputs)])
+        inputs = _qualified(list(dict.fromkeys(name for each in features for name in each.inputs if name != SECTOR)))
+        rows = joined([read(each, request) for each in inputs])
+        rows = rows.join(self._partly_public(inputs, request, rows, read), on="date", how="anti", maintain_order="left")
         sectors = self._sectors(request.requests)
         rows = rows.with_columns(
             pl.col("symbol").replace_strict(sectors, default=None, return_dtype=pl.String).alias(SECTOR),
@@ -37,6 +41,20 @@ class CrossSections(LakeHandle):
             *(pl.col(name).max().over("date") for name in CLOCKS),
         )
         return compute_rows(features, rows).with_columns(rows.select("source", *CLOCKS).get_columns())
+
+    def _partly_public(
+        self, inputs: Sequence[ChosenFeatures], request: FeatureRequest, public: pl.DataFrame, read: Rows
+    ) -> pl.DataFrame:
+        """Return the dates of public rows on which another member's row is public only after `public_by`."""
+        public_by, newest = request.moment.public_by, public["date"].max()
+        if public_by is None or not isinstance(newest, date):
+            return public.select("date").clear()
+        first = max(public_by.date() - _SETTLED, request.first or date.min)
+        every = replace(request, first=first, last=newest, moment=replace(request.moment, public_by=None))
+        if first > newest:
+            return public.select("date").clear()
+        rows = joined([read(each, every) for each in inputs])
+        return rows.filter(pl.col("public_at") > public_by).select("date").unique()
 
     def _sectors(self, requests: Sequence[SymbolRequest]) -> Mapping[str, str]:
         """Return the sector of each requested security, as far as it is known."""

@@ -18,6 +18,8 @@ from quantx.reader.feature_values import LABEL_END, kind_of
 from quantx.reader.selection import Selection
 from quantx.reader.symbol_history import SymbolRequest
 
+_ONE_SOURCE = pl.lit("").alias("source")  # a table of features has one row, whichever vendor's bars it comes from
+
 
 class StoredFeatures(FeatureChanges):
     """Rows of feature tables."""
@@ -89,7 +91,11 @@ class StoredFeatures(FeatureChanges):
         names += [LABEL_END] if LABEL_END in table.schema else []
         columns = list(dict.fromkeys(["symbol", "date", *names, *CLOCKS, *table.key]))
         rows = self._known(table, wanted, request.moment, columns)
-        rows = self._securities().rows_of_day(rows, requests, "date")
+        if request.moment.as_of is None:
+            rows = self._securities().rows_of_day(rows, requests, "date")
+        else:  # a rename that became known later has not moved them
+            apart = [name for name in table.key if name != "symbol"]
+            rows = self._securities().rows(rows.with_columns(_ONE_SOURCE), requests, "date", apart)
         return rows.select("symbol", "date", *names, *CLOCKS).sort("symbol", "date")
 
     def _record_of(self, feature_set: FeatureSet) -> BuildRecord | None:

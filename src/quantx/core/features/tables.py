@@ -46,7 +46,7 @@ def table_of(feature_set: FeatureSet) -> Table:
         partitions=("month" if minutes else "year",),
         key=key,
         sort=key,
-        values=(*feature_set.names, *(["label_end"] if "label_end" in schema else [])),
+        values=(*feature_set.names, *(["label_end"] if "label_end" in schema else []), "public_at"),
         relative_tolerance=dict.fromkeys(feature_set.names, TOLERANCE),
         rows_per_file=_ROWS_PER_FILE,
         null_is_unknown=False,  # warm-up, or no value
