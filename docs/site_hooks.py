@@ -35,21 +35,29 @@ def on_config(config: Any) -> Any:
 
 
 def on_files(files: Files, config: Any) -> Files:
-    """Add the pages outside of docs/, and the files that any page links to."""
-    pages = {path: (ROOT / path).read_text("utf-8") for path in OUTSIDE}
-    texts = {**pages, **{f"docs/{file.src_uri}": file.content_string for file in files.documentation_pages()}}
-    for path, text in pages.items():
-        files.append(File.generated(config, OUTSIDE[path], content=text))
-    for path in sorted({target for page, text in texts.items() for target in _targets(page, text)}):
-        if _address(path).startswith("source/") and (ROOT / path).is_file():
-            files.append(File.generated(config, _address(path), abs_src_path=str(ROOT / path)))
+    """Add the pages outside of docs/, and the files that any page links to, also a page that is such a file."""
+    texts = {f"docs/{file.src_uri}": file.content_string for file in files.documentation_pages()}
+    for path in OUTSIDE:
+        texts[path] = (ROOT / path).read_text("utf-8")
+        files.append(File.generated(config, OUTSIDE[path], content=texts[path]))
+    linked: set[str] = set()
+    pages = list(texts.items())
+    while pages:
+        for path in set(_targets(*pages.pop())) - linked:
+            if _address(path).startswith("source/") and (ROOT / path).is_file():
+                linked.add(path)
+                if path.endswith(".md"):
+                    pages.append((path, (ROOT / path).read_text("utf-8")))
+    for path in sorted(linked):
+        files.append(File.generated(config, _address(path), abs_src_path=str(ROOT / path)))
     return files
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str:
     """Point links to the addresses of the site, and begin lists where GitHub begins them."""
     uri = page.file.src_uri
-    origin = next((path for path, address in OUTSIDE.items() if address == uri), f"docs/{uri}")
+    inside = uri.removeprefix("source/") if uri.startswith("source/") else f"docs/{uri}"
+    origin = next((path for path, address in OUTSIDE.items() if address == uri), inside)
 
     def link(match: re.Match[str]) -> str:
         address = _address(_resolve(origin, match[2]))
