@@ -37,9 +37,9 @@ def on_config(config: Any) -> Any:
 def on_files(files: Files, config: Any) -> Files:
     """Add the pages outside of docs/, and the files that any page links to, also a page that is such a file."""
     texts = {f"docs/{file.src_uri}": file.content_string for file in files.documentation_pages()}
-    for path in OUTSIDE:
+    for path, address in OUTSIDE.items():
         texts[path] = (ROOT / path).read_text("utf-8")
-        files.append(File.generated(config, OUTSIDE[path], content=texts[path]))
+        files.append(File.generated(config, address, content=texts[path]))
     linked: set[str] = set()
     pages = list(texts.items())
     while pages:

@@ -13,9 +13,10 @@ pin() {  # pin <to> <what>...
         --no-emit-index-url --no-emit-find-links --output-file "requirements/$to" "$@"
 }
 
-pin run.txt pyproject.toml requirements/build.in --extra local --extra ml "$@"
+pin run.txt pyproject.toml requirements/build.in --extra local --extra ml --extra options --extra dashboard "$@"
 pin dev.txt pyproject.toml requirements/build.in --extra dev --constraint requirements/run.txt "$@"
-pin azure.txt pyproject.toml --extra pipeline --extra azure --constraint requirements/dev.txt "$@"
+pin azure.txt pyproject.toml --extra pipeline --extra azure --extra options --extra dashboard \
+    --constraint requirements/dev.txt "$@"
 pin read.txt pyproject.toml requirements/build.in --constraint requirements/run.txt "$@"
 pin functions.txt requirements/functions.in --constraint requirements/azure.txt --constraint requirements/run.txt "$@"
 pin lowest.txt pyproject.toml requirements/lowest.in requirements/build.in --extra pandas --resolution lowest-direct "$@"

@@ -12,7 +12,7 @@ from typing import Literal
 
 from quantx.errors import ConfigError
 
-Extra = Literal["azure-storage", "local", "ml", "pandas", "spark"]
+Extra = Literal["azure-storage", "dashboard", "local", "ml", "options", "pandas", "spark"]
 
 
 class MissingExtra(ConfigError):

@@ -105,6 +105,10 @@ COMMANDS: Mapping[str, CommandModules] = {
         summary="Export OHLCV bars as files in the layout of another tool: all of the lake, a universe, a phase or"
         " symbols.",
     ),
+    "dashboard": _of(
+        "dashboard",
+        summary="Serve the dashboard: freshness, runs, series, findings and actions, in a browser on this machine.",
+    ),
     "coverage": _of(
         "coverage",
         summary="Report completeness and quality, and write them as a page and as JSON to reports/coverage in the"

@@ -21,6 +21,7 @@ from quantx.core.table import INSTANT, Table
 Origin = Literal["vendor", "request", "list", "settings", "person", "quantx"]
 
 _PRICE = "`currency` per share"
+_OPTION = "currency of the contract, per unit of the underlying"
 
 
 @dataclass(frozen=True)
@@ -151,6 +152,37 @@ COLUMNS: Mapping[str, Column] = {
     "study": Column("settings"),
     "model": Column("quantx"),
     "prediction": Column("quantx", "unit of the study's label"),
+    "underlying": Column("quantx"),
+    "contract": Column("quantx"),
+    "root": Column("vendor"),
+    "expiration": Column("vendor"),
+    "right": Column("vendor"),
+    "strike": Column("vendor", _OPTION),
+    "multiplier": Column("quantx", "units of the underlying"),
+    "deliverable": Column("quantx"),
+    "settlement": Column("quantx"),
+    "first_date": Column("vendor"),
+    "last_date": Column("vendor"),
+    "bid": Column("vendor", _OPTION),
+    "ask": Column("vendor", _OPTION),
+    "bid_open": Column("vendor", _OPTION),
+    "bid_high": Column("vendor", _OPTION),
+    "bid_low": Column("vendor", _OPTION),
+    "bid_close": Column("vendor", _OPTION),
+    "ask_open": Column("vendor", _OPTION),
+    "ask_high": Column("vendor", _OPTION),
+    "ask_low": Column("vendor", _OPTION),
+    "ask_close": Column("vendor", _OPTION),
+    "bid_size": Column("vendor", "contracts"),
+    "ask_size": Column("vendor", "contracts"),
+    "last": Column("vendor", _OPTION),
+    "last_size": Column("vendor", "contracts"),
+    "last_time": Column("vendor"),
+    "sequence": Column("vendor", "number of a message"),
+    "publisher": Column("vendor", "number of an exchange"),
+    "price": Column("vendor", _OPTION),
+    "size": Column("vendor", "contracts"),
+    "open_interest": Column("vendor", "contracts"),
     "tenor": Column("vendor"),
     "base": Column("vendor"),
     "quote": Column("vendor"),
@@ -185,6 +217,14 @@ NULLABLE: Mapping[str, frozenset[str]] = {
     "predictions": frozenset(),
     "rates": frozenset(),
     "fx_rates": frozenset(),
+    "options_contracts": frozenset({"multiplier", "deliverable", "settlement"}),
+    "options_quotes_1m": frozenset({"bid", "ask", "bid_size", "ask_size", "last", "last_size", "last_time"}),
+    "options_quotes_1d": frozenset(
+        {f"{side}_{price}" for side in ("bid", "ask") for price in ("open", "high", "low", "close", "size")}
+    ),
+    "options_trades": frozenset(),
+    "options_ohlcv_1d": frozenset(),
+    "options_open_interest": frozenset(),
 }
 
 

@@ -11,6 +11,7 @@ import polars as pl
 from quantx.core.fact_tables import FACT_TABLES, FILER_SYMBOLS
 from quantx.core.features.predictions import PREDICTIONS
 from quantx.core.features.tables import FEATURE_TABLES
+from quantx.core.option_tables import OPTION_TABLES
 from quantx.core.rate_tables import RATE_TABLES
 from quantx.core.table import INSTANT, PRICE_TOLERANCE, STEP_TOLERANCE, Table
 
@@ -380,5 +381,7 @@ TABLES = {
         PREDICTIONS.revisions,
         *RATE_TABLES,
         *(table.revisions for table in RATE_TABLES),
+        *OPTION_TABLES,
+        *(table.revisions for table in OPTION_TABLES),
     )
 }

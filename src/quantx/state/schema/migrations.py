@@ -18,7 +18,7 @@ from quantx.errors import ConfigError
 
 Rights = Literal["work", "read", "progress"]
 
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 10
 _LOCK = 7_013_001  # advisory lock: one process migrates
 _KIND = re.compile(r"^-- (?:(expands)|contracts: needs a program of version (\d+))$", re.MULTILINE)
 

@@ -1,0 +1,1 @@
+"""Options without I/O: symbols and contracts, expirations, forward prices, implied volatilities and greeks."""

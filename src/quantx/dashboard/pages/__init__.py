@@ -1,0 +1,8 @@
+"""The pages by name, in the order of the navigation: one module per page, or per page with its details."""
+
+from __future__ import annotations
+
+from quantx.dashboard.page import WebPage
+from quantx.dashboard.pages import overview
+
+PAGES: tuple[WebPage, ...] = (*overview.PAGES,)

@@ -1,0 +1,2 @@
+-- Version 10 of the schema: the members of option archives.
+-- expands

@@ -1,0 +1,2 @@
+-- Version 8 of the schema: an audit of the actions of operators.
+-- expands

@@ -1,0 +1,2 @@
+-- Version 9 of the schema: alerts: their state and the outbox of messages.
+-- expands
