@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Literal, Protocol
 
+from quantx.state.alerts.port import AlertFacts, Alerts, JobOutcomes
 from quantx.state.deletions.port import Deletions
 from quantx.state.findings.port import Findings
 from quantx.state.gaps.port import Gaps
@@ -36,6 +37,7 @@ Role = Literal[
     "publisher",
     "backup",
     "features",
+    "alerts",
 ]
 
 
@@ -63,6 +65,9 @@ class State(Protocol):
     gaps: Gaps
     instruments: Instruments
     deletions: Deletions
+    alerts: Alerts
+    alert_facts: AlertFacts
+    job_outcomes: JobOutcomes
 
     def now(self) -> datetime:
         """Return the database's time, aware and in UTC."""

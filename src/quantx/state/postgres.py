@@ -8,6 +8,7 @@ from datetime import datetime
 from typing_extensions import override
 
 from quantx.azure_sign_in import AzureIdentity
+from quantx.state.alerts.postgres import PostgresAlertFacts, PostgresAlerts, PostgresJobOutcomes
 from quantx.state.database import Database
 from quantx.state.deletions.postgres import PostgresDeletions
 from quantx.state.findings.postgres import PostgresFindings
@@ -37,6 +38,7 @@ _LOCKS: dict[Role, int] = {
     "publisher": 7_013_024,
     "backup": 7_013_026,
     "features": 7_013_028,
+    "alerts": 7_013_040,
 }
 
 
@@ -57,6 +59,9 @@ class PostgresState(State):
         self.gaps = PostgresGaps(database)
         self.instruments = PostgresInstruments(database)
         self.deletions = PostgresDeletions(database)
+        self.alerts = PostgresAlerts(database)
+        self.alert_facts = PostgresAlertFacts(database)
+        self.job_outcomes = PostgresJobOutcomes(database)
 
     @override
     def now(self) -> datetime:
