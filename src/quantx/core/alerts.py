@@ -206,12 +206,12 @@ def make_digest(alerts: Collection[Alert], undelivered: int, now: datetime, new_
     if undelivered:
         lines.append(f"Not delivered within the last day: {undelivered:,}; `quantx alerts list` shows why")
     title = f"Daily digest: {len(open_ones):,} open" if open_ones else "Daily digest: nothing is wrong"
-    worst = min((alert.condition.severity for alert in open_ones), key=SEVERITIES.index, default="info")
+    severities: list[Severity] = [alert.condition.severity for alert in open_ones]
     return AlertMessage(
         id=new_id,
         topic="digest",
         transition="digest",
-        severity=worst,
+        severity=min(severities, key=SEVERITIES.index) if severities else "info",
         title=title,
         lines=tuple(lines),
         made_at=now,

@@ -100,6 +100,7 @@ class TestOutbox:
     def test_a_failed_attempt_counts_and_waits(self, kit: Kit) -> None:
         change(kit, [], (message("M1"), ("slack",)))
         (delivery,) = kit.state.alerts.waiting("slack", 10)
+        kit.state.alerts.delay_delivery(delivery, 5, "HTTP 429", counted=False)
         kit.state.alerts.delay_delivery(delivery, 60, "HTTP 500")
         (again,) = kit.state.alerts.waiting("slack", 10)
         assert again.attempts == 1

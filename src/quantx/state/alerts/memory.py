@@ -94,16 +94,23 @@ class MemoryAlerts(Alerts):
         self._attempted(delivery, state, error, self._records.clock.now())
 
     @override
-    def delay_delivery(self, delivery: Delivery, seconds: float, error: str) -> None:
-        self._attempted(delivery, "waiting", error, self._records.in_(seconds))
+    def delay_delivery(self, delivery: Delivery, seconds: float, error: str, *, counted: bool = True) -> None:
+        self._attempted(delivery, "waiting", error, self._records.in_(seconds), int(counted))
 
     def _attempted(
-        self, delivery: Delivery, state: Literal["waiting", "sent", "dead"], error: str | None, not_before: datetime
+        self,
+        delivery: Delivery,
+        state: Literal["waiting", "sent", "dead"],
+        error: str | None,
+        not_before: datetime,
+        count: int = 1,
     ) -> None:
         with self._records.lock:
             record = self._deliveries[delivery.message.id, delivery.channel]
             if record.state == "waiting":
-                record.delivery = replace(record.delivery, attempts=record.delivery.attempts + 1, not_before=not_before)
+                record.delivery = replace(
+                    record.delivery, attempts=record.delivery.attempts + count, not_before=not_before
+                )
                 record.state, record.error, record.changed_at = state, error, self._records.clock.now()
 
     @override
@@ -139,7 +146,7 @@ class MemoryJobOutcomes(JobOutcomes):
             now = self._records.clock.now()
             before = self._outcomes.get(job) or JobOutcome(job=job, succeeded_at=None, failed_at=None, error=None)
             new = {"succeeded_at": now} if error is None else {"failed_at": now, "error": error}
-            self._outcomes[job] = replace(before, **new)  # type: ignore[arg-type]
+            self._outcomes[job] = replace(before, **new)
 
     @override
     def listed(self) -> list[JobOutcome]:

@@ -99,8 +99,8 @@ class Alerts(Protocol):
         """Record that a message was accepted, or that no further attempt is made."""
         ...
 
-    def delay_delivery(self, delivery: Delivery, seconds: float, error: str) -> None:
-        """Record a failed attempt; the next one is made in `seconds`."""
+    def delay_delivery(self, delivery: Delivery, seconds: float, error: str, *, counted: bool = True) -> None:
+        """Record a failed attempt; the next one is made in `seconds`. One that is not `counted` was only too early."""
         ...
 
     def deliveries(self, most: int) -> list[Row]:

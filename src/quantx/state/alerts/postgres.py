@@ -65,9 +65,9 @@ class PostgresAlerts(Alerts):
         self._database.rows("alerts.end_delivery", state=state, error=error, **place)
 
     @override
-    def delay_delivery(self, delivery: Delivery, seconds: float, error: str) -> None:
+    def delay_delivery(self, delivery: Delivery, seconds: float, error: str, *, counted: bool = True) -> None:
         place = {"message": delivery.message.id, "channel": delivery.channel}
-        self._database.rows("alerts.delay_delivery", seconds=seconds, error=error, **place)
+        self._database.rows("alerts.delay_delivery", seconds=seconds, error=error, count=int(counted), **place)
 
     @override
     def deliveries(self, most: int) -> list[Row]:

@@ -54,7 +54,7 @@ update alert_deliveries set state = %(state)s, attempts = attempts + 1, last_err
 where message = %(message)s and channel = %(channel)s and state = 'waiting';
 
 -- name: delay_delivery
-update alert_deliveries set attempts = attempts + 1, last_error = %(error)s, changed_at = clock_timestamp(),
+update alert_deliveries set attempts = attempts + %(count)s, last_error = %(error)s, changed_at = clock_timestamp(),
     not_before = clock_timestamp() + make_interval(secs => %(seconds)s)
 where message = %(message)s and channel = %(channel)s and state = 'waiting';
 
