@@ -102,10 +102,10 @@ class TestSystemd:
         assert first.id != second.id
 
     @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze")
-    def test_systemd_reads_the_units_as_meant(
-        self, run: Callable[..., tuple[int, str]], folder: Path, tmp_path: Path
-    ) -> None:
-        program = folder / "python 3"
+    @pytest.mark.parametrize("name", ["python 3", "../a path 100%/python"])
+    def test_systemd_reads_the_units_as_meant(self, folder: Path, tmp_path: Path, name: str) -> None:
+        program = (folder / name).resolve()
+        program.parent.mkdir(exist_ok=True)
         program.write_text("#!/bin/sh\n")
         program.chmod(0o755)
         job = ScheduledJob(
@@ -120,6 +120,7 @@ class TestSystemd:
             capture_output=True,
             text=True,
             check=False,
+            env={**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)},
         )
         ours = [line for line in checked.stderr.splitlines() if "quantx-" in line]
         assert (checked.returncode, ours) == (0, [])

@@ -20,6 +20,7 @@ from quantx.core.schedule import Schedule
 from quantx.errors import ConfigError
 
 _WEEKDAYS = ("Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat")
+_UNSAFE = frozenset("\"'\\$")  # in the path of a program
 _SECONDS = 30  # for systemctl
 
 
@@ -114,7 +115,8 @@ def exec_line(command: Sequence[str]) -> str:
     >>> print(exec_line(["/my apps/python", "-m", "quantx", "100%", "$HOME", 'a"b']))
     "/my apps/python" -m quantx 100%% $$HOME "a\"b"
     """
-    first, *others = command
+    # systemd refuses a program whose path has quotes or backslashes, and reads no variable in it: env takes any path.
+    first, *others = command if _UNSAFE.isdisjoint(command[0]) else ["/usr/bin/env", *command]
     return " ".join([_word(first), *(_word(word).replace("$", "$$") for word in others)])
 
 
