@@ -62,6 +62,11 @@ COMMANDS: Mapping[str, CommandModules] = {
         summary="Import bars from files: CSV, Parquet, Excel, archives. They are checked, revised and explained as a"
         " vendor's.",
     ),
+    "options": _of(
+        "options_group",
+        "options_import",
+        summary="Import options from a vendor's archives, check them, and show chains with implied volatilities.",
+    ),
     "work": _of(
         "data",
         summary="Process queued tasks: fetch, store, curate. Any number of workers may run; this is the container's"

@@ -15,6 +15,7 @@ from quantx.state.deletions.port import Deletions
 from quantx.state.findings.port import Findings
 from quantx.state.gaps.port import Gaps
 from quantx.state.instruments.port import Instruments
+from quantx.state.option_members.port import OptionMembers
 from quantx.state.quotas.port import Quotas
 from quantx.state.replies.port import Replies
 from quantx.state.rounds.port import Rounds
@@ -63,6 +64,7 @@ class State(Protocol):
     gaps: Gaps
     instruments: Instruments
     deletions: Deletions
+    option_members: OptionMembers
 
     def now(self) -> datetime:
         """Return the database's time, aware and in UTC."""

@@ -13,6 +13,7 @@ from quantx.state.deletions.postgres import PostgresDeletions
 from quantx.state.findings.postgres import PostgresFindings
 from quantx.state.gaps.postgres import PostgresGaps
 from quantx.state.instruments.postgres import PostgresInstruments
+from quantx.state.option_members.postgres import PostgresOptionMembers
 from quantx.state.port import Hold, Role, State
 from quantx.state.quotas.postgres import PostgresQuotas
 from quantx.state.replies.postgres import PostgresReplies
@@ -57,6 +58,7 @@ class PostgresState(State):
         self.gaps = PostgresGaps(database)
         self.instruments = PostgresInstruments(database)
         self.deletions = PostgresDeletions(database)
+        self.option_members = PostgresOptionMembers(database)
 
     @override
     def now(self) -> datetime:
