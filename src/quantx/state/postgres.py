@@ -8,6 +8,7 @@ from datetime import datetime
 from typing_extensions import override
 
 from quantx.azure_sign_in import AzureIdentity
+from quantx.state.audit.postgres import PostgresAudit
 from quantx.state.database import Database
 from quantx.state.deletions.postgres import PostgresDeletions
 from quantx.state.findings.postgres import PostgresFindings
@@ -59,6 +60,8 @@ class PostgresState(State):
         self.instruments = PostgresInstruments(database)
         self.deletions = PostgresDeletions(database)
         self.option_members = PostgresOptionMembers(database)
+
+        self.audit = PostgresAudit(database)
 
     @override
     def now(self) -> datetime:
