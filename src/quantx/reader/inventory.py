@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import datetime
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime
 from html import escape
 
 import polars as pl
@@ -49,6 +49,28 @@ class InventoryQueries(KnownNames):
                 size = int(files["size_bytes"].sum()) if files.height else 0
                 rows.append((name, *facts[0], version, files.height, round(size / 1e6, 3)))
         return pl.DataFrame(rows, schema=_TABLE_COLUMNS, orient="row")
+
+    def versions(self, tables: Sequence[str] | None = None) -> dict[str, int]:
+        """Return the newest version of each table, or of some; a table that does not exist has none.
+
+        The same query of the same versions returns the same rows. Raises NotInLake for an unknown table.
+        """
+        names = list(self._stored) if tables is None else list(tables)
+        for name in names:
+            self._check_table(name)
+        return self._stored.versions(names)
+
+    def stored_days(self, table: str) -> tuple[date, date] | None:
+        """Return the first and the last day of a table's rows, by its log; None where there are no rows.
+
+        Raises NotInLake for an unknown table.
+        """
+        self._check_table(table)
+        version = self._stored.version(self._stored[table].table)
+        files = version.files if version is not None else ()
+        firsts = [file.first_day for file in files if file.first_day is not None]
+        lasts = [file.last_day for file in files if file.last_day is not None]
+        return (min(firsts), max(lasts)) if firsts and lasts else None
 
     def sources(self) -> pl.DataFrame:
         """Return the vendors by table: source, table, rows, first and last day, known_from (newest ingestion, UTC).
@@ -130,8 +152,7 @@ class InventoryQueries(KnownNames):
 
         Raises NotInLake for an unknown table.
         """
-        if table not in self._stored:
-            raise NotInLake(f"there is no table {table!r}{did_you_mean(str(table), self._stored)}", [str(table)])
+        self._check_table(table)
         declared, moment = self._stored[table].table, PointInTime.parse(as_of, public_by)
         names = to_filers if "cik" in declared.schema else to_names
         selection = Selection.of(None if symbols is None else names(symbols), to_vendor(source))
@@ -140,6 +161,10 @@ class InventoryQueries(KnownNames):
         selection = self._public(declared, selection, moment.public_by)
         rows = self._scan_known(declared, selection, moment.as_of)
         return rows.with_columns(public_ends(declared, moment.day))
+
+    def _check_table(self, name: str) -> None:
+        if name not in self._stored:
+            raise NotInLake(f"there is no table {name!r}{did_you_mean(str(name), self._stored)}", [str(name)])
 
     def _scan_known(self, table: Table, selection: Selection, as_of: datetime | None) -> pl.LazyFrame:
         """Return the rows of a selection as known at `as_of`, lazily."""
