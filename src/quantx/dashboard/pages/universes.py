@@ -113,7 +113,9 @@ def _decision(text: bytes) -> dict[str, Any]:
     except ValueError:
         facts = {}
     at = str(facts.get("at", ""))[:16].replace("T", " ")
-    return {name: _text(facts.get(name)) for name in _HEADS} | {"at": at or "–"}
+    members = facts.get("members")
+    count = len(members) if isinstance(members, list) else members
+    return {name: _text(facts.get(name)) for name in _HEADS} | {"at": at or "–", "members": count}
 
 
 def _text(value: Any) -> Any:

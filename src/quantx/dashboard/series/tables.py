@@ -39,7 +39,7 @@ class BarTable:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Provenance:
+class PointProvenance:
     """The explanation of a point, or why there is none."""
 
     title: str
@@ -115,7 +115,7 @@ def fundamental_table(lake: Lake, request: SeriesRequest) -> HtmlTable | str:
     return HtmlTable(caption, ["concept", "unit", *map(str, ends)], table, frozenset(range(2, 2 + len(ends))))
 
 
-def provenance_of(lake: Lake, request: SeriesRequest) -> Provenance | None:
+def provenance_of(lake: Lake, request: SeriesRequest) -> PointProvenance | None:
     """Return the explanation of the request's point; None if it has none."""
     if not request.point:
         return None
@@ -130,8 +130,10 @@ def provenance_of(lake: Lake, request: SeriesRequest) -> Provenance | None:
             as_of=request.as_of or None,
         )
     except QuantxError as error:
-        return Provenance(title=f"{request.symbol} {request.point}", sections=[ScreenSection("Error", [str(error)])])
-    return Provenance(title=explained.headline(), sections=explained.sections())
+        return PointProvenance(
+            title=f"{request.symbol} {request.point}", sections=[ScreenSection("Error", [str(error)])]
+        )
+    return PointProvenance(title=explained.headline(), sections=explained.sections())
 
 
 def as_of_range(bars: SeriesBars, known: str) -> AsOfRange | None:

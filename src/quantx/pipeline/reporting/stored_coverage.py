@@ -54,13 +54,13 @@ def coverage_path(universe: str | None = None) -> str:
 
 def read_coverage(location: LakeLocation, path: str) -> CoverageFacts:
     """Return the stored facts of a path in the lake; LakeError where it has none in this form."""
-    return facts_of(location.get(path), path)
+    return parse_coverage(location.get(path), path)
 
 
-def facts_of(text: bytes, path: str) -> CoverageFacts:
+def parse_coverage(text: bytes, path: str) -> CoverageFacts:
     """Return the facts that `coverage_json` wrote; LakeError for another form."""
     try:
-        values: dict[str, Any] = json.loads(text)
+        values: dict[str, Any] = dict(json.loads(text))
         known = {each.name for each in fields(CoverageFacts)}
         frames = {
             name: pl.DataFrame(values[name], schema=schema, strict=False)
