@@ -13,7 +13,7 @@ from quantx.core.symbols import market_of
 from quantx.core.table import INSTANT, Table
 from quantx.core.tables import ACTIONS, BARS_1D, BARS_1D_ADJUSTED, BARS_1M, UNIVERSE_MEMBERS
 from quantx.errors import ConfigError, NotInLake, QuantxError
-from quantx.reader.arguments import Day, bars_table, did_you_mean, to_date, to_names, to_vendor
+from quantx.reader.arguments import Day, Symbols, bars_table, did_you_mean, to_date, to_names, to_vendor
 from quantx.reader.filers import Filers, to_filers
 from quantx.reader.known_names import KnownNames
 from quantx.reader.point_in_time import PointInTime, public_ends
@@ -108,21 +108,25 @@ class InventoryQueries(KnownNames):
             .sort("universe")
         )
 
-    def symbols(self, timeframe: str = "1d", *, source: str | None = None) -> pl.DataFrame:
+    def symbols(
+        self, timeframe: str = "1d", *, source: str | None = None, among: Symbols | None = None
+    ) -> pl.DataFrame:
         """Return the symbols with bars: symbol, market, sources, first and last session, bars, known_from; sorted.
 
         The symbols are those of the vendors' series: a renamed security may have one row per symbol. It reads the
-        table once per version.
+        whole table, or with `among` the rows of these symbols.
         """
         table, vendor = bars_table(timeframe), to_vendor(source)
         self._check_source(table, vendor)
-        stored = self._stored[table.name]
-        rows = self._scan_known(table, Selection.of(None, vendor), None).group_by("symbol", "source")
         day = pl.col("date")
-        counted = rows.agg(
-            day.min().alias("first"), day.max().alias("last"), pl.len().alias("bars"), pl.col("known_from").max()
-        )
-        found = stored.collect(counted, in_pieces=True)
+        facts = (day.min().alias("first"), day.max().alias("last"), pl.len().alias("bars"), pl.col("known_from").max())
+        if among is None:
+            rows = self._scan_known(table, Selection.of(None, vendor), None).group_by("symbol", "source")
+            found = self._stored[table.name].collect(rows.agg(facts), in_pieces=True)
+        else:
+            own = Selection.of(to_names(among), vendor)
+            read = self._stored.rows(table, own, ["symbol", "source", "date", "known_from"])
+            found = read.group_by("symbol", "source").agg(facts)
         by_symbol = found.group_by("symbol").agg(
             pl.col("source").sort().alias("sources"),
             pl.col("first").min(),

@@ -12,13 +12,13 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from quantx.core.symbols import venue_of
-from quantx.core.tables import BARS_1D, BARS_1M
 from quantx.dashboard.series.request import SeriesRequest
 from quantx.errors import ConfigError, NotInLake
 from quantx.reader.known_names import collected_warnings
 from quantx.reader.lake import Lake
 
 MOST_BARS = 20_000
+_DIGITS = 7  # of a price on the chart; the table and the data over HTTP have all
 _COLUMNS = ("open", "high", "low", "close", "volume")
 
 
@@ -67,7 +67,8 @@ def chart_of(lake: Lake, bars: SeriesBars, markers: Sequence[Marker]) -> dict[st
     Times are days, or of minutes seconds since 1970 in the exchange's wall-clock time, which the chart shows as it is.
     """
     rows = bars.rows.filter(pl.all_horizontal(pl.col("open", "high", "low", "close").is_not_null()))
-    columns: dict[str, Any] = {name: rows[name].to_list() for name in _COLUMNS}
+    shown = rows.with_columns(pl.col("open", "high", "low", "close").round_sig_figs(_DIGITS))
+    columns: dict[str, Any] = {name: shown[name].to_list() for name in _COLUMNS}
     columns["time"] = _times(bars, rows)
     columns["point"] = _points(bars, rows)
     columns["lines"] = list(_lines(lake, bars))
@@ -87,8 +88,8 @@ def findings_of(lake: Lake, request: SeriesRequest) -> pl.DataFrame:
     history = lake.symbol_history()
     own = history.filter(pl.col("symbol") == request.symbol)["instrument"].implode()
     names = history.filter(pl.col("instrument").is_in(own))["symbol"].to_list()
-    found = lake.findings(as_of=request.as_of or None)
-    return found.filter(pl.col("subject").is_in([request.symbol, *names]))
+    about = dict.fromkeys([request.symbol, *names])
+    return pl.concat([lake.findings(name, as_of=request.as_of or None) for name in about])
 
 
 def markers_of(actions: pl.DataFrame, findings: pl.DataFrame) -> list[Marker]:
@@ -119,10 +120,8 @@ def _days_of(finding: dict[str, Any]) -> Iterator[date]:
 
 def _stored(lake: Lake, request: SeriesRequest) -> tuple[list[str], date | None]:
     """Return the vendors with bars under the symbol, and the last day with one."""
-    table = (BARS_1M if request.minutes else BARS_1D).name
-    rows = lake.scan(table, symbols=request.symbol, source=request.source or None)
-    counted = rows.group_by("source").agg(pl.col("date").max()).collect()
-    return sorted(counted["source"]), counted["date"].max()  # type: ignore[return-value]
+    found = lake.symbols(request.timeframe, source=request.source or None, among=request.symbol)
+    return (found["sources"][0].to_list(), found["last"][0]) if found.height else ([], None)
 
 
 def _times(bars: SeriesBars, rows: pl.DataFrame) -> list[Any]:
@@ -157,7 +156,7 @@ def _lines(lake: Lake, bars: SeriesBars) -> Iterator[dict[str, Any]]:
                 rows = lake.bars(bars.request.symbol, **{**bars.request.bars, "source": vendor}).drop_nulls("close")
         except NotInLake:
             continue
-        yield {"name": vendor, "time": _times(bars, rows), "close": rows["close"].to_list()}
+        yield {"name": vendor, "time": _times(bars, rows), "close": rows["close"].round_sig_figs(_DIGITS).to_list()}
 
 
 def _placed(days: pl.Series, markers: Sequence[Marker]) -> Iterator[dict[str, str]]:
