@@ -10,10 +10,11 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
-from starlette.testclient import TestClient
 
 from quantx.dashboard.api.resources import RESOURCES
 from quantx.reader import open_lake
+
+from ..client import TestClient, client_of
 
 BARS = "/api/v1/bars"
 
@@ -159,11 +160,6 @@ def test_the_document_declares_each_address_and_parameter(client: TestClient) ->
 
 
 def test_a_missing_lake_is_an_error_in_json(tmp_path: Path) -> None:
-    from quantx.dashboard.app import create_app
-    from quantx.dashboard.context import Dashboard
-    from quantx.settings import load_settings
-
-    app = create_app(Dashboard(load_settings(lake_url=str(tmp_path))))
-    answer = TestClient(app).get(f"{BARS}?symbols=AAA")
+    answer = client_of(tmp_path).get(f"{BARS}?symbols=AAA")
     assert answer.status_code == 503
     assert "there is no lake" in answer.json()["error"]["message"]

@@ -120,7 +120,7 @@ def _days_of(finding: dict[str, Any]) -> Iterator[date]:
 
 def _stored(lake: Lake, request: SeriesRequest) -> tuple[list[str], date | None]:
     """Return the vendors with bars under the symbol, and the last day with one."""
-    found = lake.symbols(request.timeframe, source=request.source or None, among=request.symbol)
+    found = lake.symbols(request.timeframe, among=request.symbol)
     return (found["sources"][0].to_list(), found["last"][0]) if found.height else ([], None)
 
 
