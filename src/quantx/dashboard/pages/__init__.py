@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from quantx.dashboard.api import handler as data_api
 from quantx.dashboard.page import WebPage
-from quantx.dashboard.pages import overview
+from quantx.dashboard.pages import coverage, overview, series, universes
 
-PAGES: tuple[WebPage, ...] = (*overview.PAGES,)
+PAGES: tuple[WebPage, ...] = (*overview.PAGES, *series.PAGES, *universes.PAGES, *coverage.PAGES, *data_api.PAGES)
