@@ -21,6 +21,7 @@ from quantx.core.foreign_errors import value_fact
 from quantx.core.schedule import parse_schedule
 from quantx.core.symbols import MARKETS as _MARKETS
 from quantx.errors import ConfigError
+from quantx.settings.alerts import AlertSettings
 from quantx.settings.azure_storage import StorageKey, parse_connection_string
 from quantx.settings.concepts import OWN_CONCEPTS
 from quantx.settings.data_api import DataApiSettings
@@ -59,8 +60,7 @@ def preferred_vendors(
     return by_market.get(market, by_market.get("any", ()))
 
 
-class Settings(Vendors, DataApiSettings, BaseSettings):
-    """The configuration of one installation; read it with `load_settings`."""
+class Settings(Vendors, AlertSettings, DataApiSettings, BaseSettings):    """The configuration of one installation; read it with `load_settings`."""
 
     model_config = SettingsConfigDict(
         env_prefix="QUANTX_", frozen=True, extra="forbid", populate_by_name=True, env_ignore_empty=True
