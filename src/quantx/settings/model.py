@@ -60,7 +60,8 @@ def preferred_vendors(
     return by_market.get(market, by_market.get("any", ()))
 
 
-class Settings(Vendors, AlertSettings, DataApiSettings, BaseSettings):    """The configuration of one installation; read it with `load_settings`."""
+class Settings(Vendors, AlertSettings, DataApiSettings, BaseSettings):
+    """The configuration of one installation; read it with `load_settings`."""
 
     model_config = SettingsConfigDict(
         env_prefix="QUANTX_", frozen=True, extra="forbid", populate_by_name=True, env_ignore_empty=True

@@ -12,9 +12,8 @@ from typing_extensions import override
 
 from quantx.core.model import Clock
 from quantx.errors import StateError
-from quantx.state.audit.memory import MemoryAudit
-
 from quantx.state.alerts.memory import MemoryAlertFacts, MemoryAlerts, MemoryJobOutcomes
+from quantx.state.audit.memory import MemoryAudit
 from quantx.state.deletions.memory import MemoryDeletions
 from quantx.state.findings.memory import MemoryFindings
 from quantx.state.gaps.memory import MemoryGaps

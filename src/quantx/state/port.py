@@ -11,9 +11,8 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Literal, Protocol
 
-from quantx.state.audit.port import Audit
-
 from quantx.state.alerts.port import AlertFacts, Alerts, JobOutcomes
+from quantx.state.audit.port import Audit
 from quantx.state.deletions.port import Deletions
 from quantx.state.findings.port import Findings
 from quantx.state.gaps.port import Gaps

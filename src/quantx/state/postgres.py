@@ -8,9 +8,8 @@ from datetime import datetime
 from typing_extensions import override
 
 from quantx.azure_sign_in import AzureIdentity
-from quantx.state.audit.postgres import PostgresAudit
-
 from quantx.state.alerts.postgres import PostgresAlertFacts, PostgresAlerts, PostgresJobOutcomes
+from quantx.state.audit.postgres import PostgresAudit
 from quantx.state.database import Database
 from quantx.state.deletions.postgres import PostgresDeletions
 from quantx.state.findings.postgres import PostgresFindings
