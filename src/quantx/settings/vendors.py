@@ -134,8 +134,8 @@ OTHER_SETTINGS = (
     *("alerts", "applicationinsights", "azure", "batch", "cache", "chunk", "concepts", "contact", "daily", "data"),
     *("deadline",),
     *("estimator", "fallback", "features", "fundamentals", "held", "imports", "inspect", "lake", "lease", "log"),
-    *("lookback", "max", "mlflow", "queue", "rates", "raw", "research", "round", "s3", "settings", "sources", "spark"),
-    *("sql", "state", "studies", "universe", "use", "verify"),
+    *("lookback", "max", "mlflow", "options", "queue", "rates", "raw", "research", "round", "s3", "settings"),
+    *("sources", "spark", "sql", "state", "studies", "universe", "use", "verify"),
 )
 PACKAGES: ProviderPackages = read_packages(BUILT_IN, OTHER_SETTINGS)
 VENDOR_SETTINGS: Mapping[str, type[VendorSettings]] = {**BUILT_IN, **PACKAGES.settings}

@@ -25,7 +25,7 @@ def recorded(kit: Kit, *members: NewMember, key: ArchiveKey = KEY) -> list[Membe
 def imported(kit: Kit, archive: str, sha256: str, modified: date | None) -> MemberRecord:
     key = ArchiveKey(archive, "1:1")
     (member,) = recorded(kit, NewMember("job/a.dbn.zst", size=9, modified=modified), key=key)
-    kit.state.option_members.start(member.id, sha256, f"RAW{sha256}")
+    kit.state.option_members.start(member.id, sha256)
     kit.state.option_members.finish(member.id, "done", CONTENT, MemberCounts(5, 0, 1))
     return kit.state.option_members.read(member.id)
 
@@ -37,7 +37,7 @@ class TestOptionMembers:
         first, second = recorded(kit, new, skipped)
         assert (first.name, first.state, first.last_error) == ("a.pdf", "skipped", "no form reads it")
         assert (second.size, second.modified, second.condition, second.state) == (7, MAY, "degraded", "pending")
-        kit.state.option_members.start(second.id, "ab", "RAW1")
+        kit.state.option_members.start(second.id, "ab")
         kit.state.option_members.finish(second.id, "done", CONTENT)
         assert [each.state for each in recorded(kit, new, skipped)] == ["skipped", "done"]
         (again,) = recorded(kit, new, key=ArchiveKey(KEY.archive, "200:2"))
@@ -45,23 +45,26 @@ class TestOptionMembers:
         assert kit.state.option_members.count(KEY) == {"skipped": 1, "done": 1}
         assert kit.state.option_members.count() == {"skipped": 1, "done": 1, "pending": 1}
 
-    def test_every_attempt_has_the_raw_object_and_the_time_of_the_first(self, kit: Kit) -> None:
+    def test_attempts_at_the_same_bytes_share_the_raw_object_and_the_time_of_the_first(self, kit: Kit) -> None:
         (member,) = recorded(kit, NewMember("b.dbn", size=7))
-        first = kit.state.option_members.start(member.id, "ab", "RAW1")
+        first = kit.state.option_members.start(member.id, "ab")
+        kit.state.option_members.keep(member.id, "RAW1")
         kit.state.option_members.fail(member.id, "MalformedPayload", "it is cut")
         failed = kit.state.option_members.read(member.id)
         assert (failed.state, failed.error_class, failed.last_error) == ("failed", "MalformedPayload", "it is cut")
-        second = kit.state.option_members.start(member.id, "ab", "RAW2")
+        second = kit.state.option_members.start(member.id, "ab")
         assert (second.raw, second.started_at, second.attempts) == ("RAW1", first.started_at, 2)
         kit.state.option_members.finish(member.id, "done", CONTENT, MemberCounts(10, 2, 1))
         done = kit.state.option_members.read(member.id)
         assert (done.error_class, done.last_error, done.schema, done.first_day) == (None, None, "cbbo-1m", MAY)
         assert (done.rows, done.rows_changed, done.rows_rejected) == (10, 2, 1)
+        assert kit.state.option_members.start(member.id, "cd").raw is None
 
     def test_the_same_bytes_of_a_source_are_known_from_any_archive(self, kit: Kit) -> None:
         assert kit.state.option_members.imported("ab", "databento") is None
         member = imported(kit, "/one.zip", "ab", None)
         assert kit.state.option_members.imported("ab", "databento") == member
+        assert kit.state.option_members.imported("ab", None) == member
         assert kit.state.option_members.imported("ab", "mine") is None
 
     def test_an_earlier_version_is_the_one_that_the_vendor_dated_last(self, kit: Kit) -> None:
@@ -72,13 +75,16 @@ class TestOptionMembers:
         assert earlier("b.dbn.zst", CONTENT, "ef") is None
         assert earlier("a.dbn.zst", replace(CONTENT, last_day=date(2024, 5, 2)), "ef") is None
         other = earlier("a.dbn.zst", CONTENT, "ab")
-        assert other is not None and other.sha256 == "cd"
+        assert other is not None
+        assert other.sha256 == "cd"
 
     def test_one_process_at_a_time_holds_a_member_until_it_dies(self, kit: Kit) -> None:
         one, two = recorded(kit, NewMember("a.dbn", size=1), NewMember("b.dbn", size=1))
         members = kit.state.option_members
         with members.held(one.id) as hold, members.held(one.id) as second, members.held(two.id) as other:
-            assert hold is not None and second is None and other is not None
+            assert hold is not None
+            assert second is None
+            assert other is not None
             hold.confirm()
             kit.kill()
             with pytest.raises(StateError):

@@ -87,23 +87,26 @@ class MemoryOptionMembers(OptionMembers):
         self._holders = {i: each for i, each in self._holders.items() if each.actor != actor}
 
     @override
-    def start(self, member_id: int, sha256: str, raw: str) -> MemberRecord:
+    def start(self, member_id: int, sha256: str) -> MemberRecord:
         with self._records.lock:
             before = self.read(member_id)
-            return self._put(
-                replace(
-                    before,
-                    sha256=sha256,
-                    raw=before.raw or raw,
-                    started_at=before.started_at or self._records.clock.now(),
-                    attempts=before.attempts + 1,
-                )
-            )
+            if before.sha256 != sha256:
+                before = replace(before, sha256=sha256, raw=None, started_at=self._records.clock.now())
+            return self._put(replace(before, attempts=before.attempts + 1))
 
     @override
-    def imported(self, sha256: str, source: str) -> MemberRecord | None:
+    def keep(self, member_id: int, raw: str) -> None:
         with self._records.lock:
-            found = (x for x in self._members.values() if (x.state, x.sha256, x.source) == ("done", sha256, source))
+            self._put(replace(self.read(member_id), raw=raw))
+
+    @override
+    def imported(self, sha256: str, source: str | None) -> MemberRecord | None:
+        with self._records.lock:
+            found = (
+                x
+                for x in self._members.values()
+                if (x.state, x.sha256) == ("done", sha256) and source in (None, x.source)
+            )
             return next(found, None)
 
     @override
@@ -125,19 +128,20 @@ class MemoryOptionMembers(OptionMembers):
         member_id: int,
         state: MemberState,
         content: MemberContent | None = None,
-        counts: MemberCounts = MemberCounts(),
+        counts: MemberCounts | None = None,
         reason: str | None = None,
     ) -> None:
         with self._records.lock:
+            brought = counts or MemberCounts()
             stated = {} if content is None else {k: v for k, v in asdict(content).items() if v is not None}
             self._put(
                 replace(
                     self.read(member_id),
                     **stated,
                     state=state,
-                    rows=counts.rows,
-                    rows_changed=counts.changed,
-                    rows_rejected=counts.rejected,
+                    rows=brought.rows,
+                    rows_changed=brought.changed,
+                    rows_rejected=brought.rejected,
                     error_class=None,
                     last_error=reason,
                 )

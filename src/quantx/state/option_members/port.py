@@ -113,15 +113,19 @@ class OptionMembers(Protocol):
         """
         ...
 
-    def start(self, member_id: int, sha256: str, raw: str) -> MemberRecord:
+    def start(self, member_id: int, sha256: str) -> MemberRecord:
         """Record the start of an attempt; return the member.
 
-        `raw` is the ULID of the raw object to be written; an earlier attempt's stays, and so does its time.
+        The raw object and the time of an earlier attempt at the same bytes stay.
         """
         ...
 
-    def imported(self, sha256: str, source: str) -> MemberRecord | None:
-        """Return the member that brought this content of a source to the tables, None where none has."""
+    def keep(self, member_id: int, raw: str) -> None:
+        """Record the ULID of the raw object of a member, once it is stored."""
+        ...
+
+    def imported(self, sha256: str, source: str | None) -> MemberRecord | None:
+        """Return the member that brought this content to the tables of a source (None: any); None where none has."""
         ...
 
     def earlier(self, name: str, content: MemberContent, sha256: str) -> MemberRecord | None:
@@ -136,7 +140,7 @@ class OptionMembers(Protocol):
         member_id: int,
         state: MemberState,
         content: MemberContent | None = None,
-        counts: MemberCounts = MemberCounts(),
+        counts: MemberCounts | None = None,
         reason: str | None = None,
     ) -> None:
         """Record that a member is done, or why it is skipped or superseded."""

@@ -59,11 +59,15 @@ class PostgresOptionMembers(OptionMembers):
         return self._database.exclusive(_LOCKS + member_id)
 
     @override
-    def start(self, member_id: int, sha256: str, raw: str) -> MemberRecord:
-        return _only(self._database.rows("option_members.start", id=member_id, sha256=sha256, raw=raw), member_id)
+    def start(self, member_id: int, sha256: str) -> MemberRecord:
+        return _only(self._database.rows("option_members.start", id=member_id, sha256=sha256), member_id)
 
     @override
-    def imported(self, sha256: str, source: str) -> MemberRecord | None:
+    def keep(self, member_id: int, raw: str) -> None:
+        self._database.rows("option_members.keep", id=member_id, raw=raw)
+
+    @override
+    def imported(self, sha256: str, source: str | None) -> MemberRecord | None:
         rows = self._database.rows("option_members.imported", sha256=sha256, source=source)
         return _record(rows[0]) if rows else None
 
@@ -79,17 +83,17 @@ class PostgresOptionMembers(OptionMembers):
         member_id: int,
         state: MemberState,
         content: MemberContent | None = None,
-        counts: MemberCounts = MemberCounts(),
+        counts: MemberCounts | None = None,
         reason: str | None = None,
     ) -> None:
-        known = dict.fromkeys(("source", "schema", "kind", "first_day", "last_day")) if content is None else None
+        unknown = dict.fromkeys(("source", "schema", "kind", "first_day", "last_day"))
         self._database.rows(
             "option_members.finish",
             id=member_id,
             state=state,
             reason=reason,
-            **(known if content is None else asdict(content)),
-            **asdict(counts),
+            **(unknown if content is None else asdict(content)),
+            **asdict(counts or MemberCounts()),
         )
 
     @override

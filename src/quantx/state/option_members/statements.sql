@@ -13,13 +13,18 @@ select * from option_members where id = %(id)s;
 
 -- name: start
 update option_members set
-    sha256 = %(sha256)s, raw = coalesce(raw, %(raw)s), started_at = coalesce(started_at, clock_timestamp()),
+    sha256 = %(sha256)s, raw = case when sha256 = %(sha256)s then raw end,
+    started_at = case when sha256 = %(sha256)s then started_at else clock_timestamp() end,
     attempts = attempts + 1, updated_at = clock_timestamp()
 where id = %(id)s
 returning *;
 
+-- name: keep
+update option_members set raw = %(raw)s, updated_at = clock_timestamp() where id = %(id)s;
+
 -- name: imported
-select * from option_members where state = 'done' and sha256 = %(sha256)s and source = %(source)s order by id limit 1;
+select * from option_members
+where state = 'done' and sha256 = %(sha256)s and (%(source)s::text is null or source = %(source)s) order by id limit 1;
 
 -- name: earlier
 -- The newest imported version of a member: by the vendor's date, where it states one, else by the import.

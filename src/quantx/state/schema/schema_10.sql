@@ -11,8 +11,8 @@ create table option_members (
     condition text,  -- of the vendor: available, degraded, pending, missing
     state text not null default 'pending' check (state in ('pending', 'done', 'failed', 'skipped', 'superseded')),
     sha256 text,
-    raw text,  -- the ULID of its raw object, kept over all attempts
-    started_at timestamptz,  -- of the first attempt: the time in its raw object
+    raw text,  -- the ULID of its raw object, once that is stored
+    started_at timestamptz,  -- of the first attempt at these bytes: the time in its raw object
     attempts integer not null default 0,
     error_class text,
     last_error text,
