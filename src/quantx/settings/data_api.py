@@ -15,7 +15,7 @@ class DataApiSettings(BaseModel):
         " or more; without it only signed-in browsers can",
     )
     data_api_values: int = Field(
-        10_000_000,
+        5_000_000,
         ge=1,
         description="the most values, rows times columns, that an answer of the data over HTTP may have",
     )

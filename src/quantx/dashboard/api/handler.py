@@ -24,7 +24,7 @@ from quantx.reader.arguments import did_you_mean
 from quantx.reader.known_names import collected_warnings
 from quantx.reader.lake import Lake
 
-_AT_ONCE = 4  # queries that run at a time; each may hold a whole answer in memory
+_AT_ONCE = 2  # queries that run at a time; each may hold a whole answer in memory
 _LONGEST_WAIT = 30.0  # seconds for one of these places
 _LONGEST_HEADER = 2000  # characters
 _READS = threading.BoundedSemaphore(_AT_ONCE)

@@ -68,6 +68,17 @@ class Parameter:
         """Return what the parameter means, in one line."""
         return _OF_UNIVERSE_QUERY.get(self.name, MEANINGS[self.name]) if self.kind == "day" else MEANINGS[self.name]
 
+    @property
+    def values(self) -> str:
+        """Return what the values are, in a few words."""
+        words = {
+            "list": "a list",
+            "day": "a day, or an instant",
+            "on": "a day, or symbol:day",
+            "boolean": "true, false",
+        }
+        return ", ".join(self.choices) or words.get(self.kind, "a text")
+
     def parse(self, given: Sequence[str]) -> Any:
         """Return the value of the texts that a URL gives for the parameter; raise ConfigError for a wrong one."""
         if any(not text.strip() for text in given):

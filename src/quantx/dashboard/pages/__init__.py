@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from quantx.dashboard.api import handler as data_api
 from quantx.dashboard.page import WebPage
-from quantx.dashboard.pages import coverage, overview, series, universes
+from quantx.dashboard.pages import coverage, data, overview, series, universes
 
-PAGES: tuple[WebPage, ...] = (*overview.PAGES, *series.PAGES, *universes.PAGES, *coverage.PAGES, *data_api.PAGES)
+PAGES: tuple[WebPage, ...] = (
+    *overview.PAGES,
+    *series.PAGES,
+    *universes.PAGES,
+    *coverage.PAGES,
+    *data.PAGES,
+    *data_api.PAGES,
+)

@@ -92,7 +92,7 @@ def _freshness(facts: CoverageFacts) -> Iterable[HtmlTable]:
         "without_bars": "without bars",
         "newest": "newest session",
         "settled": "last settled",
-        "note": "",
+        "note": "note",
     }
     notes = {False: "not updated daily"}
     rows = [
