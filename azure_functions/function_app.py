@@ -31,9 +31,12 @@ def daily_update(timer: func.TimerRequest) -> None:
 @app.function_name("sweep")
 @app.timer_trigger(arg_name="timer", schedule="%SWEEP_SCHEDULE%", run_on_startup=False, use_monitor=True)
 def sweep(timer: func.TimerRequest) -> None:
-    """Send waiting tasks, and plan what the daily timer has missed."""
+    """Send waiting tasks, plan what the daily timer has missed, and send alerts."""
     triggers, settings = installed()
     triggers.run_sweep(settings)
+    from quantx.alerts.run import run_alerts
+
+    run_alerts(settings)
 
 
 def with_problems(function: Callable[[func.HttpRequest], func.HttpResponse]) -> Callable[..., func.HttpResponse]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from contextlib import closing
@@ -15,16 +16,19 @@ from quantx.alerts.channels.channel import Channel, NotDelivered
 from quantx.alerts.channels.slack import Slack
 from quantx.alerts.channels.webhook import Webhook
 from quantx.alerts.outbox import Sender, SentCounts, within
-from quantx.alerts.run import check_and_send, send_test
+from quantx.alerts.run import check_and_send
+from quantx.alerts.run import test_channels as try_channels
 from quantx.core.alerts import AlertMessage
 from quantx.core.model import Finding
 from quantx.pipeline.runtime.threads import Threads
 from quantx.settings import Settings
+from quantx.state.alerts.port import AlertChange
 from quantx.state.postgres import open_state
 
 from .conftest import HandClock, Lab
 from .servers import HttpReceiver, listening
 
+NUMBERS = itertools.count(1)
 JUMP = Finding("close_jump", "error", "AAPL", "150 then 15", source="yahoo")
 
 
@@ -41,6 +45,21 @@ class Book(Channel):
         if self.errors:
             raise self.errors.pop(0)
         self.got.append(message)
+
+
+def send_test(context: Any, channels: Any) -> None:
+    """Put a message into the outbox."""
+    now = context.clock.now()
+    message = AlertMessage(
+        id=f"{now:%H%M%S%f}-{next(NUMBERS)}",
+        topic="test",
+        transition="test",
+        severity="info",
+        title="t",
+        lines=(),
+        made_at=now,
+    )
+    context.state.alerts.change(lambda book: AlertChange(alerts={}, messages=[(message, list(channels))]), now)
 
 
 def titles(book: Book) -> list[str]:
@@ -167,11 +186,11 @@ class TestReceivers:
         context = lab.context()
         return type(context)(**{**vars(context), "state": open_state(url), "runtime": Threads()})
 
-    def test_two_refusals_and_then_one_message_with_the_same_id(self, lab: Lab, database_url: str) -> None:
+    def test_two_refusals_and_then_one_message_with_the_same_id(self, lab: Lab, migrated_database_url: str) -> None:
         receiver = HttpReceiver(answers=[(429, {"Retry-After": "1"}), (429, {"Retry-After": "1"}), (200, {})])
         with listening(receiver) as port:
             url = SecretStr(f"http://127.0.0.1:{port}/")
-            context = self.context(lab, database_url)
+            context = self.context(lab, migrated_database_url)
             with closing(context.state):
                 context.state.findings.note([JUMP])
                 lab.clock.instant = context.state.now()
@@ -186,10 +205,10 @@ class TestReceivers:
         assert min(second - first, third - second) >= 0.9
 
     def test_a_sender_that_dies_after_the_receiver_took_the_message_repeats_its_id(
-        self, lab: Lab, database_url: str
+        self, lab: Lab, migrated_database_url: str
     ) -> None:
         receiver = HttpReceiver()
-        with listening(receiver) as port, closing(open_state(database_url)) as state:
+        with listening(receiver) as port, closing(open_state(migrated_database_url)) as state:
             url = SecretStr(f"http://127.0.0.1:{port}/")
             channel = Webhook(url=url, secret=SecretStr("k"), installation="lab")
             context = type(lab.context())(**{**vars(lab.context()), "state": state, "clock": StateTime(state)})
@@ -204,15 +223,15 @@ class TestReceivers:
         assert len(receiver.requests) == 2
         assert len({request.headers["x-quantx-id"] for request in receiver.requests}) == 1
 
-    def test_two_processes_at_once_announce_a_condition_once(self, lab: Lab, database_url: str) -> None:
+    def test_two_processes_at_once_announce_a_condition_once(self, lab: Lab, migrated_database_url: str) -> None:
         receiver = HttpReceiver()
         with listening(receiver) as port:
             channel = Slack(url=SecretStr(f"http://127.0.0.1:{port}/"), installation="lab", gap=0.0)
-            with closing(open_state(database_url)) as state:
+            with closing(open_state(migrated_database_url)) as state:
                 state.findings.note([JUMP])
 
             def one() -> None:
-                with closing(open_state(database_url)) as own:
+                with closing(open_state(migrated_database_url)) as own:
                     parts = {**vars(lab.context()), "state": own, "clock": StateTime(own), "runtime": Threads()}
                     check_and_send(type(lab.context())(**parts), channels={"slack": channel}, seconds=5)
 
@@ -250,6 +269,13 @@ class StateTime:
 
     def now(self) -> Any:
         return self.state.now()
+
+
+def test_a_test_needs_no_outbox_and_names_what_failed() -> None:
+    broken, good = Book(errors=[NotDelivered("it answers HTTP 404")]), Book("slack")
+    results = try_channels({"webhook": broken, "slack": good}, HandClock().now())
+    assert results == {"webhook": "it answers HTTP 404", "slack": None}
+    assert titles(good) == ["Test: this channel works"]
 
 
 def test_the_settings_of_a_rule_reach_the_limit() -> None:

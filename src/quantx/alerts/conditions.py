@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -53,12 +53,17 @@ class CheckedConditions:
     checked: frozenset[str]
 
 
-def check_conditions(context: Context, now: datetime) -> CheckedConditions:
-    """Run all checks that the settings do not switch off; a check that fails is logged, and its kind stays as it is."""
+def check_conditions(context: Context, now: datetime, leave_out: Collection[str] = ()) -> CheckedConditions:
+    """Run all checks but those left out and those that the settings switch off.
+
+    A check that fails is logged, and its kind stays as it is.
+    """
     rules = context.settings.alerts_rules
     conditions: list[Condition] = []
     checked: set[str] = set()
     for kind, check in CHECKS.items():
+        if kind in leave_out:
+            continue
         rule = rules.get(kind, _UNCHANGED)
         try:
             found = [] if rule.send == "never" else list(check(context, context.settings.alert_limit(kind), now))

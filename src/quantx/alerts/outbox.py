@@ -73,12 +73,13 @@ class Sender:
                 return None
 
     def _drain(self, channel: Channel, until: float) -> SentCounts:
-        """Send the messages of one channel until none is left, or the next one is due too late."""
+        """Send the messages of one channel until none is left, or the next one is due too late: one at least."""
         alerts, total = self.state.alerts, SentCounts()
         while waiting := alerts.waiting(channel.name, _PAGE):
             for delivery in waiting:
-                pause = (delivery.not_before - self.clock.now()).total_seconds()
-                if self.runtime.monotonic() + max(0.0, pause) > until or self.runtime.wait(pause):
+                pause = max(0.0, (delivery.not_before - self.clock.now()).total_seconds())
+                too_late = self.runtime.monotonic() + pause > until and (pause > 0 or total != SentCounts())
+                if too_late or self.runtime.wait(pause):
                     return total
                 counts = self._attempt(channel, delivery)
                 total += counts

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ulid import ULID
 
-from quantx.alerts.channels.channel import Channel
+from quantx.alerts.channels.channel import Channel, NotDelivered
 from quantx.alerts.channels.open import open_channels
 from quantx.alerts.conditions import check_conditions
-from quantx.alerts.outbox import Sender, SentCounts
+from quantx.alerts.outbox import LIMIT, Sender, SentCounts, within
 from quantx.core.alert_rules import Send
 from quantx.core.alerts import Alert, AlertMessage, AlertPolicy, make_digest, make_messages, observe
 from quantx.settings import Settings
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from quantx.pipeline.runtime.context import Context
 
 _LATEST_DIGEST = timedelta(hours=6)  # after its time
+_HEAVY = ("freshness_missed", "cost_above_budget")  # they load libraries for frames
 _SECONDS = 20.0  # for sending, at the end of other work
 
 
@@ -36,11 +38,16 @@ class AlertRun:
 
 
 def check_and_send(
-    context: Context, *, seconds: float = _SECONDS, channels: Mapping[str, Channel] | None = None
+    context: Context,
+    *,
+    seconds: float = _SECONDS,
+    channels: Mapping[str, Channel] | None = None,
+    leave_out: Collection[str] = (),
 ) -> AlertRun:
     """Check all conditions, store the transitions with their messages in one transaction, and send what waits.
 
-    Where a message failed for good meanwhile, that is checked and reported through the other channels, too.
+    Where a message failed for good meanwhile, that is checked and reported through the other channels, too. Kinds of
+    conditions that are left out stay as they are.
     """
     channels = open_channels(context.settings) if channels is None else channels
     sender = Sender(
@@ -50,23 +57,23 @@ def check_and_send(
         runtime=context.runtime,
         attempts=context.settings.alerts_attempts,
     )
-    messages = check(context, channels)
+    messages = check(context, channels, leave_out)
     sent = sender.send(seconds)
     if sent is not None and sent.dead:
-        messages += check(context, channels)
+        messages += check(context, channels, leave_out)
         more = sender.send(seconds)
         sent = sent if more is None else sent + more
     present = tuple(alert for alert in context.state.alerts.listed() if alert.present)
     return AlertRun(alerts=present, messages=tuple(messages), sent=sent)
 
 
-def check(context: Context, channels: Mapping[str, Channel]) -> list[AlertMessage]:
+def check(context: Context, channels: Mapping[str, Channel], leave_out: Collection[str] = ()) -> list[AlertMessage]:
     """Check all conditions, and store the transitions with their messages; return the messages.
 
     Without a channel, alerts are recorded and none is announced: the first channel gets what is wrong then.
     """
     now = context.clock.now()
-    found = check_conditions(context, now)
+    found = check_conditions(context, now, leave_out)
 
     def decide(book: AlertBook) -> AlertChange:
         alerts = observe(book.alerts, found.conditions, found.checked, now)
@@ -82,9 +89,11 @@ def check(context: Context, channels: Mapping[str, Channel]) -> list[AlertMessag
     return context.state.alerts.change(decide, now)
 
 
-def send_test(context: Context, channels: Mapping[str, Channel]) -> AlertMessage:
-    """Put a test message for these channels into the outbox."""
-    now = context.clock.now()
+def test_channels(channels: Mapping[str, Channel], now: datetime) -> dict[str, str | None]:
+    """Send a test message through each channel at once; return why one did not accept it, by channel (None: it did).
+
+    It needs no database, and is not repeated.
+    """
     message = AlertMessage(
         id=_new_id(now)(),
         topic="test",
@@ -94,13 +103,22 @@ def send_test(context: Context, channels: Mapping[str, Channel]) -> AlertMessage
         lines=("`quantx alerts test` has sent this message. Nothing is wrong.",),
         made_at=now,
     )
+    results: dict[str, str | None] = {}
+    for name, channel in channels.items():
+        try:
+            within(LIMIT, partial(channel.send, message))
+            results[name] = None
+        except NotDelivered as error:
+            results[name] = str(error)
+    return results
 
-    def decide(book: AlertBook) -> AlertChange:
-        alerts = {alert.condition.key: alert for alert in book.alerts}
-        return AlertChange(alerts=alerts, messages=[(message, list(channels))])
 
-    context.state.alerts.change(decide, now)
-    return message
+def run_alerts(settings: Settings) -> AlertRun:
+    """Check and send once for a trigger, which holds no context; checks that need exchange calendars are left out."""
+    from quantx.pipeline.runtime.context import open_context
+
+    with open_context(settings) as context:
+        return check_and_send(context, leave_out=_HEAVY)
 
 
 def channels_of(message: AlertMessage, settings: Settings, channels: Mapping[str, Channel]) -> list[str]:

@@ -185,6 +185,7 @@ COMMANDS: Mapping[str, CommandModules] = {
         "state",
         summary="Keep the embedded PostgreSQL's state in the lake, for machines that do not outlive a run.",
     ),
+    "alerts": _of("alerts", summary="List what is wrong, send the messages about it, and test the channels."),
     "backup": _of(
         "backup",
         summary="Copy lake and state to another place, verify the copies, and restore them into an empty place.",
@@ -204,7 +205,7 @@ PANELS: Mapping[str, tuple[str, ...]] = {
         "reprocess",
     ),
     "Research": ("features", "research"),
-    "Operate": ("tasks", "ready", "cost", "compact", "backup", "migrate", "state", "delete"),
+    "Operate": ("tasks", "alerts", "ready", "cost", "compact", "backup", "migrate", "state", "delete"),
 }
 
 
