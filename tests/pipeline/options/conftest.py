@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 import polars as pl
 import pytest
@@ -41,6 +41,7 @@ class Skipped:
 
     name: str
     reason: str
+    refused: bool = False
 
 
 @dataclass
@@ -57,7 +58,7 @@ class MemoryArchive:
     def members(self) -> list[Listed]:
         return [Listed(n, len(b), self.manifest.get(n), self.modified) for n, b in self.bodies.items()]
 
-    def open(self, member: Listed) -> BinaryIO:
+    def open(self, member: Listed) -> IO[bytes]:
         self.opened.append(member.name)
         return io.BytesIO(self.bodies[member.name])
 
@@ -90,7 +91,7 @@ class TextForm:
     def recognizes(self, name: str, head: bytes) -> bool:
         return head.startswith(b"options")
 
-    def open(self, name: str, stream: BinaryIO, size: int) -> OptionMember:
+    def open(self, name: str, stream: IO[bytes], size: int) -> OptionMember:
         words = stream.read().decode().split()
         if len(words) < 4:
             raise MalformedPayload(f"{name} has no header")

@@ -73,10 +73,10 @@ def test_a_later_version_corrects_an_earlier_one_and_an_earlier_one_never_replac
 def test_a_schema_without_a_table_is_named_and_its_bytes_are_kept(option_import: Import) -> None:
     other = MemoryArchive(
         {"x.dbn": b"options mbp-10 2024-05-01 9", "note.pdf": b"%PDF"},
-        skipped=(Skipped("../up", "its name leaves the folder"),),
+        skipped=(Skipped("../up", "its name leaves the folder", refused=True),),
     )
     done = option_import.run(other)
-    assert (done.done, done.skipped) == (0, 1)
+    assert (done.done, done.skipped, done.refused) == (0, 1, 1)
     assert {(each["member"], each["reason"]) for each in done.left_out} == {
         ("x.dbn", "no table takes the schema mbp-10"),
         ("note.pdf", "no form of options reads it"),

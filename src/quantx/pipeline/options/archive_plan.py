@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import IO, Any, Protocol
 
 from quantx.core.model import Window
 from quantx.errors import MalformedPayload
@@ -59,6 +59,11 @@ class SkippedMember(Protocol):
         """Return why."""
         ...
 
+    @property
+    def refused(self) -> bool:
+        """Return whether it should have been importable, but is unsafe, damaged or absent."""
+        ...
+
 
 class OpenArchive(Protocol):
     """An open archive, as quantx.providers.options.archives opens it."""
@@ -73,7 +78,7 @@ class OpenArchive(Protocol):
         """Return the others."""
         ...
 
-    def open(self, member: Any) -> BinaryIO:
+    def open(self, member: Any) -> IO[bytes]:
         """Open the bytes of a member."""
         ...
 
@@ -220,7 +225,7 @@ def _action(
     if facts is None:
         return "fail: its header is unreadable"
     if facts.kind is None:
-        return f"skip: no table takes the schema {facts.schema}"
+        return f"skip: {facts.skipped or f'no table takes the schema {facts.schema}'}"
     return "retry" if before is not None and before.state == "failed" else "import"
 
 
