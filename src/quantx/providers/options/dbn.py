@@ -1,30 +1,41 @@
 """The form DBN of Databento: a header, records in blocks, and their rows with the contract of each.
 
 Only `Metadata.decode` and the layouts of the package are used: its decoder accepts cut files in silence, and a record
-as an object costs more than its row. Each record's length and type are checked here.
+as an object costs more than its row.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import IO, Any
+from datetime import date
+from typing import IO, Protocol
 
 import numpy as np
 import polars as pl
 
 from quantx.errors import MalformedPayload
-from quantx.providers.options import dbn_rows
+from quantx.providers.options.dbn_days import DailyBars, OpenInterest, session_before
+from quantx.providers.options.dbn_definitions import Definitions
 from quantx.providers.options.dbn_header import DbnHeader, read_header
-from quantx.providers.options.dbn_layouts import LAYOUTS, SOURCES, Layout
-from quantx.providers.options.dbn_rows import Block, RowsOf, day_of, rejected
+from quantx.providers.options.dbn_layouts import DAY, LAYOUTS, NO_DAY, SOURCES, Layout
+from quantx.providers.options.dbn_records import blocks, plain_stream
+from quantx.providers.options.dbn_rows import (
+    NO_TRADE,
+    Block,
+    Index,
+    Streamed,
+    day_of,
+    no_trades,
+    quotes,
+    rejected,
+    trades,
+)
+from quantx.providers.options.kinds import empty_rows
 from quantx.providers.options.members import reading
-from quantx.providers.options.protocol import MemberFacts, OptionBatch, OptionMember
-from quantx.providers.options.symbology import REASONS, Instruments
+from quantx.providers.options.protocol import MemberFacts, OptionBatch, OptionMember, Symbology
+from quantx.providers.options.symbology import REASONS, Instruments, read_symbology
 
-ROWS_PER_BLOCK = 262_144
-_ZSTD = b"\x28\xb5\x2f\xfd"
-_NANOSECONDS_OF_DAY = 86_400 * 10**9
-_ROWS_OF: dict[str, RowsOf] = {"quotes_1m": dbn_rows.quotes, "trades": dbn_rows.trades}
+NO_TIME = "the record has no time"
 
 
 class DbnForm:
@@ -36,97 +47,120 @@ class DbnForm:
         """Return whether a member is named as DBN or begins as DBN."""
         return ".dbn" in name.lower().rpartition("/")[2] or head[:3] == b"DBN"
 
-    def open(self, name: str, stream: IO[bytes], size: int) -> OptionMember:
+    def open(self, name: str, stream: IO[bytes], size: int, symbology: Symbology | None = None) -> OptionMember:
         """Read the header of a member; MalformedPayload where it has none."""
         with reading(name):
-            plain = _plain(stream)
+            plain = plain_stream(stream)
             header = read_header(plain, name)
-        return DbnMember(name, plain, header, size if plain is stream else None)
+        intervals = header.intervals
+        if not intervals and symbology is not None and (content := symbology()) is not None:
+            intervals = tuple(read_symbology(content, "symbology.json"))
+        layout, skipped = _layout(header)
+        rows = None
+        if layout is not None and plain is stream:
+            rows = (size - header.length) // layout.dtype(header.version, header.ts_out).itemsize
+        session = session_before if layout is not None and layout.kind == "open_interest" else _same_day
+        facts = MemberFacts(
+            kind=None if layout is None else layout.kind,
+            skipped=skipped,
+            schema=header.schema or "several schemas",
+            source=SOURCES.get(header.dataset, header.dataset),
+            first=session(header.first),
+            last=session(header.last),
+            rows=rows,
+        )
+        instruments = Instruments(intervals if layout is not None else ())
+        read = iter(()) if layout is None else blocks(plain, name, header, layout, size)
+        return DbnMember(name, facts, header, layout, instruments, read)
 
 
 class DbnMember:
     """One open file of DBN."""
 
-    def __init__(self, name: str, stream: Any, header: DbnHeader, size: int | None) -> None:
-        self._name, self._stream, self._header = name, stream, header
-        layout, skipped = _layout(header)
-        self._layout = layout
-        self._record = None if layout is None else layout.dtype(header.version, header.ts_out)
-        self._instruments = Instruments(header.intervals if layout else ())
-        self.contracts = self._instruments.contracts
-        self.facts = MemberFacts(
-            kind=None if layout is None else layout.kind,
-            skipped=skipped,
-            schema=header.schema or "several schemas",
-            source=SOURCES.get(header.dataset, header.dataset),
-            first=header.first,
-            last=header.last,
-            rows=None if size is None or self._record is None else (size - header.length) // self._record.itemsize,
-        )
+    def __init__(
+        self,
+        name: str,
+        facts: MemberFacts,
+        header: DbnHeader,
+        layout: Layout | None,
+        instruments: Instruments,
+        read: Iterator[Block],
+    ) -> None:
+        self._name, self._header, self._layout, self._instruments, self._read = name, header, layout, instruments, read
+        self.facts = facts
+        self.contracts = instruments.contracts
 
     def batches(self) -> Iterator[OptionBatch]:
         """Yield the rows by UTC day, which is the session; MalformedPayload where the records are damaged."""
         if self._layout is None:
             return
-        for block in self._blocks(self._layout):
-            days = block[self._layout.clock] // _NANOSECONDS_OF_DAY
+        rows, clock = self._rows_of_kind(self._layout), self._layout.clock
+        for block in self._read:
+            if not len(self._instruments):
+                raise MalformedPayload(
+                    f"{self._name} maps no symbols in its header; put the symbology.json of its download beside it"
+                )
+            days = block[clock] // DAY
             if days.min() == days.max():
-                yield self._batch(block, int(days[0]), self._layout)
+                yield from self._take(int(days[0]), block, rows)
             else:
                 for day in np.unique(days).tolist():
-                    yield self._batch(block[days == day], day, self._layout)
+                    yield from self._take(day, block[days == day], rows)
+        yield from rows.rest()
 
-    def _batch(self, block: Block, day: int, layout: Layout) -> OptionBatch:
+    def _take(self, day: int, block: Block, rows: RowsOfKind) -> Iterator[OptionBatch]:
         index = self._instruments.indices(block["instrument_id"], day)
-        rows_of = _ROWS_OF[layout.kind]
         if index.min() >= 0:
-            return OptionBatch(date=day_of(day), rows=rows_of(block, index))
+            yield from rows.take(day_of(day), block, index)
+            return
         known = index >= 0
-        reasons = pl.Series(index[~known]).replace_strict(REASONS, return_dtype=pl.String)
-        rows = rows_of(block[known], index[known])
-        return OptionBatch(date=day_of(day), rows=rows, rejected=rejected(block[~known], reasons))
+        if day == NO_DAY:
+            reasons = pl.repeat(NO_TIME, len(block), eager=True)
+        else:
+            reasons = pl.Series(index[~known]).replace_strict(REASONS, return_dtype=pl.String)
+        session = self._header.last if day == NO_DAY else day_of(day)
+        yield OptionBatch(date=session, rows=empty_rows(self.facts.kind), rejected=rejected(block[~known], reasons))
+        if known.any():
+            yield from rows.take(day_of(day), block[known], index[known])
 
-    def _blocks(self, layout: Layout) -> Iterator[Block]:
-        """Yield the records in blocks, whose lengths and types are those of the schema."""
-        record = self._record
-        assert record is not None
-        at = 0
-        while True:
-            with reading(self._name):
-                content = self._stream.read(ROWS_PER_BLOCK * record.itemsize)
-            whole, rest = divmod(len(content), record.itemsize)
-            block = np.frombuffer(content, record, whole)
-            wrong = (block["length"] != record.itemsize // 4) | (block["rtype"] != layout.rtype)
-            if wrong.any():
-                raise MalformedPayload(
-                    f"{self._name}: record {at + int(wrong.argmax()) + 1:,} is none of {self._header.schema};"
-                    " download it again"
-                )
-            if rest:
-                raise MalformedPayload(
-                    f"{self._name} ends within record {at + whole + 1:,}; it is cut, download it again"
-                )
-            if not whole:
-                return
-            yield block
-            at += whole
+    def _rows_of_kind(self, layout: Layout) -> RowsOfKind:
+        if layout.kind == "quotes_1m":
+            return Streamed(quotes)
+        if layout.kind == "trades":
+            return Streamed(trades, NO_TRADE, no_trades)
+        if layout.kind == "ohlcv_1d":
+            return DailyBars(self.contracts, self._is_whole)
+        if layout.kind == "open_interest":
+            return OpenInterest(self.contracts)
+        return Definitions(self.contracts)
+
+    def _is_whole(self, day: date) -> bool:
+        """Return whether the file has all bars of a day, as far as its header states."""
+        return self._header.schema == "ohlcv-1d" or self._header.covers(day)
+
+
+class RowsOfKind(Protocol):
+    """The rows of one kind, made of records whose contracts are known."""
+
+    def take(self, day: date, block: Block, index: Index) -> Iterator[OptionBatch]:
+        """Take the records of a day, and yield the batches that are complete."""
+        ...
+
+    def rest(self) -> Iterator[OptionBatch]:
+        """Yield the batches that remain when the file ends."""
+        ...
+
+
+def _same_day(day: date) -> date:
+    return day
 
 
 def _layout(header: DbnHeader) -> tuple[Layout | None, str | None]:
     """Return the layout of a file's records, or why no table takes them."""
     if header.schema is None:
-        return None, "it is a live capture of several schemas; download the days as one schema each"
+        return None, "it is a live capture of several schemas; download each schema as a file"
     if header.schema not in LAYOUTS:
         return None, f"no table takes the schema {header.schema}; {', '.join(LAYOUTS)} are read"
     if header.dataset not in SOURCES:
-        return None, f"the dataset {header.dataset} has no listed options of shares, funds or indices"
+        return None, f"the dataset {header.dataset} has no listed options on shares, funds or indices"
     return LAYOUTS[header.schema], None
-
-
-def _plain(stream: IO[bytes]) -> Any:
-    """Return the decompressed bytes of a stream, which is read from its beginning."""
-    import pyarrow as pa
-
-    head = stream.read(len(_ZSTD))
-    stream.seek(0)
-    return pa.CompressedInputStream(pa.PythonFile(stream, "r"), "zstd") if head == _ZSTD else stream

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any, Protocol
 
 from quantx.errors import MalformedPayload
 from quantx.extras import extra
-from quantx.providers.options.dbn_layouts import UNDEFINED_TIME, VERSIONS
+from quantx.providers.options.dbn_layouts import DAY, UNDEFINED_TIME, VERSIONS
 from quantx.providers.options.symbology import Interval
 
 _MAGIC = b"DBN"
+_EPOCH = date(1970, 1, 1)
 _PREFIX = 8  # DBN, the version, and the length of the metadata
 # A month of SPY has 6 MB.
 _LONGEST = 128 << 20
@@ -34,11 +35,26 @@ class DbnHeader:
     length: int  # bytes of the whole header
     dataset: str
     schema: str | None  # None: a live capture of several schemas
-    first: date
-    last: date  # inclusive
+    start: int  # nanoseconds since 1970
+    end: int | None  # exclusive
     limit: int | None  # of records, in the request
     ts_out: bool
     intervals: tuple[Interval, ...]
+
+    @property
+    def first(self) -> date:
+        """Return the first UTC day."""
+        return _day(self.start)
+
+    @property
+    def last(self) -> date:
+        """Return the last UTC day, inclusive."""
+        return self.first if self.end is None else _day(max(self.end - 1, self.start))
+
+    def covers(self, day: date) -> bool:
+        """Return whether the request covers a whole UTC day and has no limit of records."""
+        midnight = (day - _EPOCH).days * DAY
+        return self.limit is None and self.start <= midnight and self.end is not None and midnight + DAY <= self.end
 
 
 def read_header(stream: Readable, name: str) -> DbnHeader:
@@ -59,15 +75,13 @@ def read_header(stream: Readable, name: str) -> DbnHeader:
 
 def _understood(content: bytes, version: int, name: str) -> DbnHeader:
     metadata = _decoded(content, name)
-    first = _day(metadata.start)
-    last = first if metadata.end in (None, UNDEFINED_TIME) else _day(max(metadata.end - 1, metadata.start))
     return DbnHeader(
         version=version,
         length=len(content),
         dataset=metadata.dataset,
         schema=None if metadata.schema is None else str(metadata.schema),
-        first=first,
-        last=last,
+        start=metadata.start,
+        end=None if metadata.end == UNDEFINED_TIME else metadata.end,
         limit=metadata.limit,
         ts_out=metadata.ts_out,
         intervals=tuple(_intervals(metadata)),
@@ -98,7 +112,7 @@ def _intervals(metadata: Any) -> Iterable[Interval]:
 
 
 def _day(nanoseconds: int) -> date:
-    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=nanoseconds // 1000)).date()
+    return _EPOCH + timedelta(days=nanoseconds // DAY)
 
 
 def _looks_like(head: bytes) -> str:

@@ -18,6 +18,8 @@ UNDEFINED_PRICE = np.iinfo(np.int64).max
 UNDEFINED_TIME = np.iinfo(np.uint64).max
 UNDEFINED_SIZE = np.iinfo(np.uint32).max
 PRICE_SCALE = 1e9
+DAY = 86_400 * 10**9  # nanoseconds
+NO_DAY = UNDEFINED_TIME // DAY
 
 
 @dataclass(frozen=True)

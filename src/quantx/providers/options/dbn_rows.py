@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from typing import Any
 
@@ -12,13 +12,43 @@ import polars as pl
 
 from quantx.core.table import INSTANT
 from quantx.providers.options.dbn_layouts import PRICE_SCALE, UNDEFINED_PRICE, UNDEFINED_SIZE, UNDEFINED_TIME
+from quantx.providers.options.protocol import OptionBatch
 
 Block = npt.NDArray[np.void]
 Index = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 # Records whose contracts are known → their rows.
 RowsOf = Callable[[Block, Index], pl.DataFrame]
 
-EPOCH = date(1970, 1, 1)
+_EPOCH = date(1970, 1, 1)
+_TRADE = b"T"
+NO_TRADE = "the record is no trade: its action is another one"
+
+
+class Streamed:
+    """Rows of records that need no other records."""
+
+    def __init__(
+        self, rows_of: RowsOf, reason: str | None = None, wrong: Callable[[Block], Mask] | None = None
+    ) -> None:
+        self._rows_of, self._reason, self._wrong = rows_of, reason, wrong
+
+    def take(self, day: date, block: Block, index: Index) -> Iterator[OptionBatch]:
+        """Yield the rows of a block; the records that are `wrong` are rejected for the reason."""
+        refused = None
+        if self._wrong is not None and (wrong := self._wrong(block)).any():
+            refused = rejected(block[wrong], pl.repeat(self._reason, int(wrong.sum()), eager=True))
+            block, index = block[~wrong], index[~wrong]
+        yield OptionBatch(date=day, rows=self._rows_of(block, index), rejected=refused)
+
+    def rest(self) -> Iterator[OptionBatch]:
+        """Yield nothing: each block is complete when it is taken."""
+        yield from ()
+
+
+def no_trades(block: Block) -> Mask:
+    """Return which records are no trades."""
+    return np.asarray(block["action"] != _TRADE)
 
 
 def quotes(block: Block, index: Index) -> pl.DataFrame:
@@ -72,20 +102,21 @@ def instants(nanoseconds: npt.NDArray[np.uint64]) -> pl.Series:
 
 def day_of(ordinal: int) -> date:
     """Return the date of a number of days since 1970."""
-    return EPOCH + timedelta(days=ordinal)
+    return _EPOCH + timedelta(days=ordinal)
 
 
 def rejected(block: Block, reasons: pl.Series) -> pl.DataFrame:
     """Return records that have no row: the reason, and the record as JSON."""
     fields: dict[str, Any] = {
-        name: _texts(block[name]) if block[name].dtype.kind == "S" else np.ascontiguousarray(block[name])
+        name: texts(block[name]) if block[name].dtype.kind == "S" else np.ascontiguousarray(block[name])
         for name in block.dtype.names or ()
         if not name.startswith("_")
     }
     return pl.DataFrame(fields).select(reasons.alias("reason"), pl.struct(pl.all()).struct.json_encode().alias("row"))
 
 
-def _texts(values: npt.NDArray[np.bytes_]) -> list[str]:
+def texts(values: npt.NDArray[np.bytes_]) -> list[str]:
+    """Return texts of a fixed width."""
     return [each.decode("utf-8", "replace") for each in values.tolist()]
 
 

@@ -6,7 +6,7 @@ nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from typing import IO, Literal, Protocol
@@ -55,6 +55,10 @@ class OptionMember(Protocol):
         ...
 
 
+# Returns the vendor's mapping of symbols beside a member, for members without one of their own; None: there is none.
+Symbology = Callable[[], bytes | None]
+
+
 class OptionForm(Protocol):
     """A form of members, chosen by the first bytes and by the name."""
 
@@ -64,6 +68,6 @@ class OptionForm(Protocol):
         """Return whether a member is of this form; `head` has its first 1,024 bytes."""
         ...
 
-    def open(self, name: str, stream: IO[bytes], size: int) -> OptionMember:
+    def open(self, name: str, stream: IO[bytes], size: int, symbology: Symbology | None = None) -> OptionMember:
         """Open a member, which reads its header only; MalformedPayload where it is unreadable."""
         ...
