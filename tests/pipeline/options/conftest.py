@@ -17,6 +17,7 @@ from quantx.errors import MalformedPayload
 from quantx.lake.store import LakeLocation, open_location
 from quantx.pipeline.options.archive_plan import PlannedArchive, planned
 from quantx.pipeline.options.importing import Arrival, ImportedMembers, MemberImporter
+from quantx.providers.options.batch_lists import DayCondition
 from quantx.providers.options.protocol import MemberFacts, OptionBatch, OptionForm, OptionKind, OptionMember
 from quantx.state.memory import MemoryState
 from quantx.state.option_members.port import ArchiveKey, MemberCounts
@@ -53,6 +54,7 @@ class MemoryArchive:
     modified: date | None = None
     skipped: tuple[Skipped, ...] = ()
     opened: list[str] = field(default_factory=list)
+    days: dict[date, DayCondition] = field(default_factory=dict)
 
     @property
     def members(self) -> list[Listed]:

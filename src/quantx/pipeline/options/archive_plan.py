@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import IO, Any, Protocol
 
 from quantx.core.model import Window
 from quantx.errors import MalformedPayload
+from quantx.providers.options.batch_lists import DESCRIPTIONS, DayCondition
 from quantx.providers.options.protocol import MemberFacts, OptionForm
 from quantx.state.option_members.port import UNFINISHED_MEMBERS, ArchiveKey, MemberRecord, NewMember, OptionMembers
 
@@ -78,6 +79,11 @@ class OpenArchive(Protocol):
         """Return the others."""
         ...
 
+    @property
+    def days(self) -> Mapping[date, DayCondition]:
+        """Return what the vendor's lists state about days."""
+        ...
+
     def open(self, member: Any) -> IO[bytes]:
         """Open the bytes of a member."""
         ...
@@ -134,7 +140,11 @@ def planned(key: ArchiveKey, archive: OpenArchive, form_of: FormOf) -> PlannedAr
     """Return the members of an archive that have a form, and the others as skipped."""
     members, skipped = (
         list[ListedMember](),
-        [NewMember(each.name, size=0, state="skipped", reason=each.reason) for each in archive.skipped],
+        [
+            NewMember(each.name, size=0, state="skipped", reason=each.reason)
+            for each in archive.skipped
+            if each.refused or each.name.rpartition("/")[2] not in DESCRIPTIONS
+        ],
     )
     for member in archive.members:
         try:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from datetime import date
 from io import BufferedReader, RawIOBase
 from pathlib import Path
 from typing import IO, Any, Literal, Protocol
@@ -18,6 +19,7 @@ from quantx.errors import MalformedPayload, ProviderError, QuantxError
 from quantx.lake.store import LakeLocation
 from quantx.pipeline.options.archive_plan import HEAD, FormOf, ListedMember, OpenArchive, PlannedArchive, record
 from quantx.pipeline.options.raw_members import write_member
+from quantx.providers.options.batch_lists import DayCondition
 from quantx.providers.options.protocol import MemberFacts, OptionBatch, OptionForm, OptionMember
 from quantx.state.option_members.port import (
     UNFINISHED_MEMBERS,
@@ -31,6 +33,7 @@ from quantx.state.port import State
 
 log = structlog.get_logger()
 
+_AVAILABLE = "available"  # the condition of days without a defect
 Keep = Literal["archive", "hashes"]  # of what the raw zone has of a member
 
 
@@ -170,13 +173,13 @@ class MemberImporter:
         self._step("reading the header")
         with self._opened(archive, member) as stream:
             opened = form.open(member.name, stream, member.size)
-            content = content_of(opened.facts)
+            content = content_of(opened.facts, archive.days, found)
             found = self._kept(archive, member, found, content.source)
             earlier = members.earlier(member.name.rpartition("/")[2], content, digest)
             if content.kind is None:
                 self._leave(found, "skipped", content, opened.facts.skipped or _no_table(content), done)
-            elif earlier is not None and _is_older(found, earlier):
-                why = f"a version of {earlier.modified} is imported; this one is of {found.modified}"
+            elif earlier is not None and _is_older(content, earlier):
+                why = f"a version of {earlier.modified} is imported; this one is of {content.modified}"
                 self._leave(found, "superseded", content, why, done)
             else:
                 self._store(opened, found, content, earlier, hold, done)
@@ -310,10 +313,18 @@ def _no_table(content: MemberContent) -> str:
     return f"no table takes the schema {content.schema}"
 
 
-def content_of(facts: MemberFacts) -> MemberContent:
-    """Return what a header states, as the state records it."""
+def content_of(facts: MemberFacts, days: Mapping[date, DayCondition], listed: MemberRecord) -> MemberContent:
+    """Return what a header states, and the vendor's lists about its days, as the state records it."""
+    stated = [each for day, each in days.items() if facts.first <= day <= facts.last]
+    conditions = sorted({each.condition for each in stated} - {_AVAILABLE})
     return MemberContent(
-        source=facts.source, schema=facts.schema, kind=facts.kind, first_day=facts.first, last_day=facts.last
+        source=facts.source,
+        schema=facts.schema,
+        kind=facts.kind,
+        first_day=facts.first,
+        last_day=facts.last,
+        modified=max((each.modified for each in stated if each.modified), default=listed.modified),
+        condition=", ".join(conditions) or (_AVAILABLE if stated else listed.condition),
     )
 
 
@@ -329,6 +340,6 @@ def _content_of_record(member: MemberRecord) -> MemberContent | None:
     )
 
 
-def _is_older(found: MemberRecord, imported: MemberRecord) -> bool:
+def _is_older(found: MemberContent, imported: MemberRecord) -> bool:
     """Return whether the vendor dated a member before the imported version of it."""
     return found.modified is not None and imported.modified is not None and found.modified < imported.modified

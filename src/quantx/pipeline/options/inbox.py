@@ -27,14 +27,14 @@ from quantx.pipeline.runtime.platform import Platform
 from quantx.providers.options.archives import OptionArchive, open_archive, open_zip
 from quantx.providers.options.batch_lists import DESCRIPTIONS
 from quantx.providers.options.forms import form_of
-from quantx.state.option_members.port import ArchiveKey
+from quantx.state.option_members.port import MEMBER_TASKS, ArchiveKey
 from quantx.state.tasks.port import NewTask
 from quantx.state.values import NewRun
 
 log = structlog.get_logger()
 
 INBOX = "inbox/options"
-SOURCE, DATASET = "option_archives", "option_members"  # of the tasks
+SOURCE = "option_archives"  # of the tasks
 REFUSED = "import_refused"  # declared in core/quality/operational_rules.py
 
 
@@ -72,7 +72,7 @@ def _tasks_of(
         recorded = members.of_archive(key)
     today = platform.clock.now().date()
     return [
-        NewTask(Series(SOURCE, DATASET, "", f"{each.name}#{each.id}"), Window(today, today))
+        NewTask(Series(SOURCE, MEMBER_TASKS, "", f"{each.name}#{each.id}"), Window(today, today))
         for each in recorded
         if each.state == "pending"
     ]
