@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 _NEW_YORK = ZoneInfo("America/New_York")
@@ -28,7 +29,7 @@ class OptionSession:
     """A session of an underlying: all strikes of all expirations have a quote at the end of each minute."""
 
     underlying: str
-    date: date
+    day: date
     spot: float
     strikes: Sequence[float]
     expirations: Sequence[date]
@@ -65,7 +66,7 @@ def quotes_file(session: OptionSession) -> bytes:
     import pyarrow as pa
 
     contracts, minutes = session.contracts, session.minutes
-    begin = datetime.combine(session.date, _OPEN, _NEW_YORK).astimezone(UTC)
+    begin = datetime.combine(session.day, _OPEN, _NEW_YORK).astimezone(UTC)
     ends = [int((begin + timedelta(minutes=n + 1)).timestamp()) * _SCALE for n in range(minutes)]
     rows = np.zeros(len(contracts) * minutes, dtype=np.dtype(list(dbn.CBBOMsg._dtypes)))  # noqa: SLF001 — its only layout
     rows["length"], rows["rtype"], rows["publisher_id"] = rows.dtype.itemsize // 4, _MINUTE_QUOTES, 30
@@ -76,18 +77,18 @@ def quotes_file(session: OptionSession) -> bytes:
     middle = np.tile(np.array([_cents(session, *contract) for contract in contracts]), minutes) + drift
     rows["bid_px_00"], rows["ask_px_00"] = ((middle + edge) * (_SCALE // 100) for edge in (-1, 1))
     rows["bid_sz_00"] = rows["ask_sz_00"] = 10
-    return pa.compress(_metadata(session) + rows.tobytes(), codec="zstd", asbytes=True)
+    return bytes(pa.compress(_metadata(session) + rows.tobytes(), codec="zstd", asbytes=True))
 
 
 def write_archive(path: Path, sessions: Sequence[OptionSession], *, modified: date | None = None) -> Path:
     """Write a zip with a file per session, manifest.json, condition.json and metadata.json; return its path."""
     files: dict[str, bytes] = {}
     for session in sessions:
-        files[f"opra-pillar-{session.date:%Y%m%d}.cbbo-1m.{session.underlying}.dbn.zst"] = quotes_file(session)
+        files[f"opra-pillar-{session.day:%Y%m%d}.cbbo-1m.{session.underlying}.dbn.zst"] = quotes_file(session)
     listed = [
         {"filename": n, "size": len(b), "hash": f"sha256:{hashlib.sha256(b).hexdigest()}"} for n, b in files.items()
     ]
-    days = sorted({session.date for session in sessions})
+    days = sorted({session.day for session in sessions})
     changed = modified and modified.isoformat()
     lists = {
         "manifest.json": {"job_id": "OPRA-INVENTED", "files": listed},
@@ -106,20 +107,24 @@ def _metadata(session: OptionSession) -> bytes:
     import databento_dbn as dbn
 
     symbols = [_osi(session.underlying, *contract) for contract in session.contracts]
-    begin, end = session.date, session.date + timedelta(days=1)
-    ids = enumerate(symbols, start=_FIRST_ID)
+    begin, end = session.day, session.day + timedelta(days=1)
+    mappings: list[Any] = [
+        _Mapping(each, [_Interval(start_date=begin, end_date=end, symbol=str(number))])
+        for number, each in enumerate(symbols, start=_FIRST_ID)
+    ]
+    names: dict[str, Any] = {  # the texts of its enumerations
+        "stype_in": dbn.SType.PARENT,
+        "stype_out": dbn.SType.INSTRUMENT_ID,
+        "schema": dbn.Schema.CBBO_1M,
+    }
     return dbn.Metadata(
         dataset="OPRA.PILLAR",
         start=_nanoseconds(begin),
         end=_nanoseconds(end),
-        stype_in=dbn.SType.PARENT,
-        stype_out=dbn.SType.INSTRUMENT_ID,
-        schema=dbn.Schema.CBBO_1M,
         symbols=[f"{session.underlying}.OPT"],
-        mappings=[
-            _Mapping(each, [_Interval(start_date=begin, end_date=end, symbol=str(number))]) for number, each in ids
-        ],
+        mappings=mappings,
         version=3,
+        **names,
     ).encode()
 
 
@@ -133,7 +138,7 @@ def _osi(root: str, expiration: date, right: str, strike: float) -> str:
 
 def _cents(session: OptionSession, expiration: date, right: str, strike: float) -> int:
     """Return the price of a contract in whole cents, by Black's formula without interest; at least 5."""
-    deviation = session.volatility * math.sqrt(max((expiration - session.date).days, 1) / 365)
+    deviation = session.volatility * math.sqrt(max((expiration - session.day).days, 1) / 365)
     d1 = math.log(session.spot / strike) / deviation + deviation / 2
     sign = 1 if right == "C" else -1
     value = sign * (session.spot * _normal(sign * d1) - strike * _normal(sign * (d1 - deviation)))
