@@ -134,25 +134,29 @@ def _carry_out(
 
 
 def _summarize(done: ImportedMembers, *, json: bool) -> int:
-    left = done.unfinished + done.elsewhere
     if json:
         print_json(asdict(done))
-        return 1 if done.failed or left else 0
+        return _exit_code(done)
     out.print(
         f"{counted(done.done, 'member')} imported, {done.known:,} imported before, {done.failed:,} failed,"
-        f" {done.skipped + done.superseded:,} left out; {counted(done.rows, 'row')}, {done.rows_changed:,} revised,"
+        f" {len(done.left_out):,} left out; {counted(done.rows, 'row')}, {done.rows_changed:,} revised,"
         f" {done.rows_rejected:,} rejected"
     )
     for verb, some, why in (("failed", done.failures, "error"), ("left out", done.left_out, "reason")):
         for each in some[:_SHOWN]:
-            err.print(f"  {verb} {each['member']}: {each[why]}")
+            named = "" if str(each[why]).startswith(str(each["member"])) else f" {each['member']}"
+            err.print(f"  {verb}{named}: {each[why]}")
         if len(some) > _SHOWN:
             err.print(f"  … and {len(some) - _SHOWN:,} more; --json lists all")
     if done.elsewhere:
         err.print(f"{counted(done.elsewhere, 'member')} held by another import; run the same command again later")
     if done.unfinished:
         err.print(f"stopped: {counted(done.unfinished, 'member')} left; run the same command again to resume")
-    return 1 if done.failed or left else 0
+    return _exit_code(done)
+
+
+def _exit_code(done: ImportedMembers) -> int:
+    return 1 if done.failed or done.refused or done.unfinished or done.elsewhere else 0
 
 
 def _counts(numbers: Counter[str]) -> str:

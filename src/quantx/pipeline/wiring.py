@@ -25,8 +25,7 @@ from quantx.pipeline.verifying.verify import Verifier
 from quantx.providers.protocol import Provider
 from quantx.providers.registry import VENDORS, vendor_to_read
 from quantx.settings.concepts import read_concepts
-
-OPTION_MEMBERS = "option_members"  # the dataset of the tasks that import archives of options
+from quantx.state.option_members.port import MEMBER_TASKS
 
 
 def worker_of(
@@ -51,7 +50,7 @@ def worker_of(
         runtime=platform.runtime,
         curator=curator or curator_of(platform),
         report_ended_runs=partial(report_ended_runs, state, platform.location, platform.clock),
-        own_work={OPTION_MEMBERS: partial(_import_member, platform)},
+        own_work={MEMBER_TASKS: partial(_import_member, platform)},
         on_progress=on_progress,
     )
 

@@ -1,148 +1,149 @@
-"""Invented archives of options in Databento's form: DBN of each version, and a session of quotes of any size."""
+"""Invented archives of options, as Databento's batch downloads are: a zip of DBN files with the lists beside them.
+
+Prices follow Black's formula at one volatility; nothing of them is a market's.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+import hashlib
+import json
+import math
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
+from zoneinfo import ZoneInfo
 
-import numpy as np
-import numpy.typing as npt
-
-Records = npt.NDArray[np.void]
-Symbols = Mapping[str, Sequence[tuple[date, date, int]]]
-# Of one version: the schema's record type and the class of databento_dbn.
-_CLASSES = {
-    "cbbo-1m": (0xC1, ("CBBOMsg",) * 3),
-    "trades": (0x00, ("TradeMsg",) * 3),
-    "ohlcv-1s": (0x20, ("OHLCVMsg",) * 3),
-    "ohlcv-1m": (0x21, ("OHLCVMsg",) * 3),
-    "ohlcv-1h": (0x22, ("OHLCVMsg",) * 3),
-    "ohlcv-1d": (0x23, ("OHLCVMsg",) * 3),
-    "statistics": (0x18, ("StatMsgV1", "StatMsgV1", "StatMsg")),
-    "definition": (0x13, ("InstrumentDefMsgV1", "InstrumentDefMsgV2", "InstrumentDefMsg")),
-    "mbp-1": (0x01, ("MBP1Msg",) * 3),
-}
-_DAY = 86_400 * 10**9
-_PUBLISHER = 30
-_FIRST_ID = 16_000_000
-_STEP = 1000  # between strikes, thousandths
-_CENT = 10**7
+_NEW_YORK = ZoneInfo("America/New_York")
+_OPEN = time(9, 30)
+_SCALE = 1_000_000_000  # of prices, and nanoseconds of a second
+_NO_PRICE, _NO_TIME = 2**63 - 1, 2**64 - 1
+_MINUTE_QUOTES = 0xC1  # the record type of cbbo-1m
+_FIRST_ID = 1000
 
 
-def records(schema: str, version: int = 3, **columns: Any) -> Records:
-    """Return records of a schema; fields that are not given are undefined.
+@dataclass(frozen=True, kw_only=True)
+class OptionSession:
+    """A session of an underlying: all strikes of all expirations have a quote at the end of each minute."""
 
-    >>> records("ohlcv-1d", instrument_id=[1, 2], volume=[10, 20])["rtype"].tolist()
-    [35, 35]
-    """
-    import databento_dbn
+    underlying: str
+    day: date
+    spot: float
+    strikes: Sequence[float]
+    expirations: Sequence[date]
+    minutes: int = 390
+    volatility: float = 0.2
 
-    rtype, classes = _CLASSES[schema]
-    dtype = np.dtype(getattr(databento_dbn, classes[version - 1])._dtypes)  # noqa: SLF001 - its only layouts
-    made = np.zeros(max(np.size(values) for values in columns.values()), dtype)
-    for name in dtype.names or ():
-        kind = dtype[name]
-        if (kind.kind == "i" and kind.itemsize > 1) or kind == np.dtype("u8"):
-            made[name] = np.iinfo(kind).max
-    made["length"], made["rtype"], made["publisher_id"] = dtype.itemsize // 4, rtype, _PUBLISHER
-    for name, values in columns.items():
-        made[name] = values
-    return made
+    @property
+    def contracts(self) -> list[tuple[date, str, float]]:
+        """Return expiration, right and strike of each contract."""
+        return [(day, right, strike) for day in self.expirations for right in "CP" for strike in self.strikes]
 
 
-def header(schema: str, symbols: Symbols, *, first: date, days: int = 1, version: int = 3, **metadata: Any) -> bytes:
-    """Return the header of a DBN file; `symbols` has the days (end exclusive) on which each symbol had an id."""
+@dataclass(frozen=True, kw_only=True)
+class _Interval:
+    """As databento_dbn expects the days of an instrument id."""
+
+    start_date: date
+    end_date: date  # exclusive
+    symbol: str
+
+
+@dataclass(frozen=True)
+class _Mapping:
+    """As databento_dbn expects a symbol with its instrument ids."""
+
+    raw_symbol: str
+    intervals: Sequence[_Interval]
+
+
+def quotes_file(session: OptionSession) -> bytes:
+    """Return the quotes of each minute as a DBN file of the schema cbbo-1m, compressed."""
+    import databento_dbn as dbn
+    import numpy as np
+    import pyarrow as pa
+
+    contracts, minutes = session.contracts, session.minutes
+    begin = datetime.combine(session.day, _OPEN, _NEW_YORK).astimezone(UTC)
+    ends = [int((begin + timedelta(minutes=n + 1)).timestamp()) * _SCALE for n in range(minutes)]
+    rows = np.zeros(len(contracts) * minutes, dtype=np.dtype(list(dbn.CBBOMsg._dtypes)))  # noqa: SLF001 — its only layout
+    rows["length"], rows["rtype"], rows["publisher_id"] = rows.dtype.itemsize // 4, _MINUTE_QUOTES, 30
+    rows["instrument_id"] = np.tile(np.arange(len(contracts), dtype=np.uint32) + _FIRST_ID, minutes)
+    rows["ts_event"], rows["price"] = _NO_TIME, _NO_PRICE
+    rows["ts_recv"] = np.repeat(np.array(ends, dtype=np.uint64), len(contracts))
+    drift = np.repeat(np.arange(minutes) % 5, len(contracts))  # cents
+    middle = np.tile(np.array([_cents(session, *contract) for contract in contracts]), minutes) + drift
+    rows["bid_px_00"], rows["ask_px_00"] = ((middle + edge) * (_SCALE // 100) for edge in (-1, 1))
+    rows["bid_sz_00"] = rows["ask_sz_00"] = 10
+    return bytes(pa.compress(_metadata(session) + rows.tobytes(), codec="zstd", asbytes=True))
+
+
+def write_archive(path: Path, sessions: Sequence[OptionSession], *, modified: date | None = None) -> Path:
+    """Write a zip with a file per session, manifest.json, condition.json and metadata.json; return its path."""
+    files: dict[str, bytes] = {}
+    for session in sessions:
+        files[f"opra-pillar-{session.day:%Y%m%d}.cbbo-1m.{session.underlying}.dbn.zst"] = quotes_file(session)
+    listed = [
+        {"filename": n, "size": len(b), "hash": f"sha256:{hashlib.sha256(b).hexdigest()}"} for n, b in files.items()
+    ]
+    days = sorted({session.day for session in sessions})
+    changed = modified and modified.isoformat()
+    lists = {
+        "manifest.json": {"job_id": "OPRA-INVENTED", "files": listed},
+        "condition.json": [{"date": f"{d}", "condition": "available", "last_modified_date": changed} for d in days],
+        "metadata.json": {"version": 1, "job_id": "OPRA-INVENTED", "query": {"dataset": "OPRA.PILLAR"}},
+    }
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        for name, body in files.items():
+            archive.writestr(name, body)
+        for name, content in lists.items():
+            archive.writestr(name, json.dumps(content))
+    return path
+
+
+def _metadata(session: OptionSession) -> bytes:
     import databento_dbn as dbn
 
-    start = nanoseconds(first)
-    mappings = [
-        SimpleNamespace(raw_symbol=symbol, intervals=[_interval(*span) for span in spans])
-        for symbol, spans in symbols.items()
+    symbols = [_osi(session.underlying, *contract) for contract in session.contracts]
+    begin, end = session.day, session.day + timedelta(days=1)
+    mappings: list[Any] = [
+        _Mapping(each, [_Interval(start_date=begin, end_date=end, symbol=str(number))])
+        for number, each in enumerate(symbols, start=_FIRST_ID)
     ]
-    stated = {
-        "dataset": "OPRA.PILLAR",
-        "start": start,
-        "end": start + days * _DAY,
-        "stype_in": dbn.SType.RAW_SYMBOL,
+    names: dict[str, Any] = {  # the texts of its enumerations
+        "stype_in": dbn.SType.PARENT,
         "stype_out": dbn.SType.INSTRUMENT_ID,
-        "schema": dbn.Schema.from_str(schema),
-        "symbols": list(symbols),
-        "partial": [],
-        "not_found": [],
-        "mappings": mappings,
-        "version": version,
+        "schema": dbn.Schema.CBBO_1M,
     }
-    return bytes(dbn.Metadata(**(stated | metadata)).encode())
+    return dbn.Metadata(
+        dataset="OPRA.PILLAR",
+        start=_nanoseconds(begin),
+        end=_nanoseconds(end),
+        symbols=[f"{session.underlying}.OPT"],
+        mappings=mappings,
+        version=3,
+        **names,
+    ).encode()
 
 
-def dbn_file(content: Records, head: bytes, *, compressed: bool = False) -> bytes:
-    """Return a DBN file of a header and of records."""
-    plain = head + content.tobytes()
-    return compress(plain) if compressed else plain
+def _nanoseconds(day: date) -> int:
+    return int(datetime.combine(day, time(), UTC).timestamp()) * _SCALE
 
 
-def compress(content: bytes) -> bytes:
-    """Return content as one frame of zstd."""
-    import pyarrow as pa
-
-    sink = pa.BufferOutputStream()
-    with pa.CompressedOutputStream(sink, "zstd") as stream:
-        stream.write(content)
-    return bytes(sink.getvalue())
+def _osi(root: str, expiration: date, right: str, strike: float) -> str:
+    return f"{root:<6}{expiration:%y%m%d}{right}{round(strike * 1000):08d}"
 
 
-def nanoseconds(day: date, minutes: float = 0) -> int:
-    """Return the nanoseconds since 1970 of a UTC day and minutes after its midnight."""
-    midnight = datetime(day.year, day.month, day.day, tzinfo=UTC)
-    return int(midnight.timestamp()) * 10**9 + round(minutes * 60 * 10**9)
+def _cents(session: OptionSession, expiration: date, right: str, strike: float) -> int:
+    """Return the price of a contract in whole cents, by Black's formula without interest; at least 5."""
+    deviation = session.volatility * math.sqrt(max((expiration - session.day).days, 1) / 365)
+    d1 = math.log(session.spot / strike) / deviation + deviation / 2
+    sign = 1 if right == "C" else -1
+    value = sign * (session.spot * _normal(sign * d1) - strike * _normal(sign * (d1 - deviation)))
+    return max(round(100 * value), 5)
 
 
-def chain_symbols(root: str, day: date, contracts: int) -> dict[str, list[tuple[date, date, int]]]:
-    """Return the OSI symbols of a chain on a day, each with its id: expirations in weeks, strikes around 500."""
-    per_expiration = 400
-    found = {}
-    for number in range(contracts):
-        expiration = day + timedelta(days=7 * (1 + number // per_expiration))
-        place = number % per_expiration
-        strike = 400_000 + _STEP * (place // 2)
-        symbol = f"{root:<6}{expiration:%y%m%d}{'CP'[place % 2]}{strike:08d}"
-        found[symbol] = [(day, day + timedelta(days=1), _FIRST_ID + number)]
-    return found
-
-
-def write_session(path: Path, root: str, day: date, *, contracts: int, minutes: int = 391, seed: int = 1) -> None:
-    """Write a compressed cbbo-1m file of a session: each contract at each minute from 09:30, in the order of time."""
-    import pyarrow as pa
-
-    drawn = np.random.default_rng(seed)
-    bids = drawn.integers(50, 5000, contracts)
-    start = nanoseconds(day, 13 * 60 + 30)
-    with pa.CompressedOutputStream(pa.OSFile(str(path), "wb"), "zstd") as stream:
-        stream.write(header("cbbo-1m", chain_symbols(root, day, contracts), first=day))
-        for minute in range(minutes):
-            bids = np.maximum(bids + drawn.integers(-2, 3, contracts), 1)
-            stream.write(_minute(bids, start + minute * 60 * 10**9, drawn).tobytes())
-
-
-def _minute(bids: npt.NDArray[np.int64], end: int, drawn: np.random.Generator) -> Records:
-    contracts = len(bids)
-    traded = drawn.random(contracts) < 0.05
-    return records(
-        "cbbo-1m",
-        instrument_id=np.arange(contracts) + _FIRST_ID,
-        ts_recv=np.full(contracts, end, np.uint64),
-        ts_event=np.where(traded, np.uint64(end - 10**9), np.uint64(np.iinfo(np.uint64).max)),
-        price=np.where(traded, bids * _CENT, np.iinfo(np.int64).max),
-        size=np.where(traded, drawn.integers(1, 50, contracts), 0),
-        bid_px_00=bids * _CENT,
-        ask_px_00=(bids + drawn.integers(1, 6, contracts)) * _CENT,
-        bid_sz_00=drawn.integers(1, 500, contracts),
-        ask_sz_00=drawn.integers(1, 500, contracts),
-    )
-
-
-def _interval(start: date, end: date, instrument: int) -> SimpleNamespace:
-    return SimpleNamespace(start_date=start, end_date=end, symbol=str(instrument))
+def _normal(value: float) -> float:
+    return 0.5 * math.erfc(-value / math.sqrt(2))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 import polars as pl
 import pytest
@@ -17,6 +17,7 @@ from quantx.errors import MalformedPayload
 from quantx.lake.store import LakeLocation, open_location
 from quantx.pipeline.options.archive_plan import PlannedArchive, planned
 from quantx.pipeline.options.importing import Arrival, ImportedMembers, MemberImporter
+from quantx.providers.options.batch_lists import DayCondition
 from quantx.providers.options.protocol import MemberFacts, OptionBatch, OptionForm, OptionKind, OptionMember
 from quantx.state.memory import MemoryState
 from quantx.state.option_members.port import ArchiveKey, MemberCounts
@@ -41,6 +42,7 @@ class Skipped:
 
     name: str
     reason: str
+    refused: bool = False
 
 
 @dataclass
@@ -52,12 +54,13 @@ class MemoryArchive:
     modified: date | None = None
     skipped: tuple[Skipped, ...] = ()
     opened: list[str] = field(default_factory=list)
+    days: dict[date, DayCondition] = field(default_factory=dict)
 
     @property
     def members(self) -> list[Listed]:
         return [Listed(n, len(b), self.manifest.get(n), self.modified) for n, b in self.bodies.items()]
 
-    def open(self, member: Listed) -> BinaryIO:
+    def open(self, member: Listed) -> IO[bytes]:
         self.opened.append(member.name)
         return io.BytesIO(self.bodies[member.name])
 
@@ -90,7 +93,7 @@ class TextForm:
     def recognizes(self, name: str, head: bytes) -> bool:
         return head.startswith(b"options")
 
-    def open(self, name: str, stream: BinaryIO, size: int) -> OptionMember:
+    def open(self, name: str, stream: IO[bytes], size: int) -> OptionMember:
         words = stream.read().decode().split()
         if len(words) < 4:
             raise MalformedPayload(f"{name} has no header")

@@ -11,6 +11,7 @@ import pytest
 from quantx.errors import LakeError
 from quantx.lake.raw import raw_damage, read_footer, read_pages
 from quantx.pipeline.options.archive_plan import dry_rows, parse_windows, record, within
+from quantx.providers.options.batch_lists import DayCondition
 
 from .conftest import Import, MemoryArchive, Skipped, form_of
 
@@ -62,7 +63,8 @@ def test_a_later_version_corrects_an_earlier_one_and_an_earlier_one_never_replac
     corrects = option_import.store.committed[-1].corrects
     assert corrects is not None
     assert corrects.name == "job1/a.dbn"
-    oldest = MemoryArchive({"a.dbn": b"options cbbo-1m 2024-05-01 1"}, modified=date(2024, 5, 1))
+    oldest = MemoryArchive({"a.dbn": b"options cbbo-1m 2024-05-01 1"})
+    oldest.days = {date(2024, 5, 1): DayCondition("degraded", date(2024, 5, 1))}
     late = option_import.run(oldest, "/data/oldest.zip")
     assert (late.done, late.superseded) == (0, 1)
     assert late.left_out == [
@@ -73,10 +75,10 @@ def test_a_later_version_corrects_an_earlier_one_and_an_earlier_one_never_replac
 def test_a_schema_without_a_table_is_named_and_its_bytes_are_kept(option_import: Import) -> None:
     other = MemoryArchive(
         {"x.dbn": b"options mbp-10 2024-05-01 9", "note.pdf": b"%PDF"},
-        skipped=(Skipped("../up", "its name leaves the folder"),),
+        skipped=(Skipped("../up", "its name leaves the folder", refused=True),),
     )
     done = option_import.run(other)
-    assert (done.done, done.skipped) == (0, 1)
+    assert (done.done, done.skipped, done.refused) == (0, 1, 1)
     assert {(each["member"], each["reason"]) for each in done.left_out} == {
         ("x.dbn", "no table takes the schema mbp-10"),
         ("note.pdf", "no form of options reads it"),

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import IO, Any, Protocol
 
 from quantx.core.model import Window
 from quantx.errors import MalformedPayload
+from quantx.providers.options.batch_lists import DESCRIPTIONS, DayCondition
 from quantx.providers.options.protocol import MemberFacts, OptionForm
 from quantx.state.option_members.port import UNFINISHED_MEMBERS, ArchiveKey, MemberRecord, NewMember, OptionMembers
 
@@ -59,6 +60,11 @@ class SkippedMember(Protocol):
         """Return why."""
         ...
 
+    @property
+    def refused(self) -> bool:
+        """Return whether it should have been importable, but is unsafe, damaged or absent."""
+        ...
+
 
 class OpenArchive(Protocol):
     """An open archive, as quantx.providers.options.archives opens it."""
@@ -73,7 +79,12 @@ class OpenArchive(Protocol):
         """Return the others."""
         ...
 
-    def open(self, member: Any) -> BinaryIO:
+    @property
+    def days(self) -> Mapping[date, DayCondition]:
+        """Return what the vendor's lists state about days."""
+        ...
+
+    def open(self, member: Any) -> IO[bytes]:
         """Open the bytes of a member."""
         ...
 
@@ -129,7 +140,11 @@ def planned(key: ArchiveKey, archive: OpenArchive, form_of: FormOf) -> PlannedAr
     """Return the members of an archive that have a form, and the others as skipped."""
     members, skipped = (
         list[ListedMember](),
-        [NewMember(each.name, size=0, state="skipped", reason=each.reason) for each in archive.skipped],
+        [
+            NewMember(each.name, size=0, state="skipped", reason=each.reason)
+            for each in archive.skipped
+            if each.refused or each.name.rpartition("/")[2] not in DESCRIPTIONS
+        ],
     )
     for member in archive.members:
         try:
@@ -220,7 +235,7 @@ def _action(
     if facts is None:
         return "fail: its header is unreadable"
     if facts.kind is None:
-        return f"skip: no table takes the schema {facts.schema}"
+        return f"skip: {facts.skipped or f'no table takes the schema {facts.schema}'}"
     return "retry" if before is not None and before.state == "failed" else "import"
 
 

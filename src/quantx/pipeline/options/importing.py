@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import io
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from datetime import date
 from io import BufferedReader, RawIOBase
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, Protocol, cast
+from typing import IO, Any, Literal, Protocol
 
 import structlog
 from typing_extensions import override
 from ulid import ULID
 
-from quantx.errors import MalformedPayload, ProviderError
+from quantx.errors import MalformedPayload, ProviderError, QuantxError
 from quantx.lake.store import LakeLocation
 from quantx.pipeline.options.archive_plan import HEAD, FormOf, ListedMember, OpenArchive, PlannedArchive, record
 from quantx.pipeline.options.raw_members import write_member
+from quantx.providers.options.batch_lists import DayCondition
 from quantx.providers.options.protocol import MemberFacts, OptionBatch, OptionForm, OptionMember
 from quantx.state.option_members.port import (
     UNFINISHED_MEMBERS,
@@ -30,6 +33,7 @@ from quantx.state.port import State
 
 log = structlog.get_logger()
 
+_AVAILABLE = "available"  # the condition of days without a defect
 Keep = Literal["archive", "hashes"]  # of what the raw zone has of a member
 
 
@@ -51,6 +55,7 @@ class ImportedMembers:
     done: int = 0
     known: int = 0  # imported before, from this archive or another one
     failed: int = 0
+    refused: int = 0  # unsafe, damaged or absent, as the list of the archive shows
     skipped: int = 0
     superseded: int = 0
     elsewhere: int = 0  # held by another process
@@ -118,6 +123,7 @@ class MemberImporter:
         todo = record(plan, self.state.option_members)
         done.known += len(plan.members) - len(todo)
         done.left_out += [{"member": each.name, "reason": each.reason or ""} for each in plan.skipped]
+        done.refused += sum(each.refused for each in plan.open.skipped)
         return todo
 
     def import_member(
@@ -138,10 +144,19 @@ class MemberImporter:
                 self._import(archive, member, found, hold, done)
             except (ProviderError, OSError) as error:
                 why = error.strerror or type(error).__name__ if isinstance(error, OSError) else str(error)
-                members.fail(found.id, type(error).__name__, why)
-                done.failed += 1
-                done.failures.append({"archive": found.archive, "member": found.name, "error": why})
-                log.error("option_member.failed", archive=found.archive, member=found.name, error=why)
+                self._fail(found, type(error).__name__, why, done)
+            except QuantxError:
+                raise
+            except Exception as error:
+                log.exception("option_member.broken", archive=found.archive, member=found.name)
+                name = type(error).__name__
+                self._fail(found, name, f"{found.name} can't be imported: its reader failed with {name}", done)
+
+    def _fail(self, found: MemberRecord, error_class: str, why: str, done: ImportedMembers) -> None:
+        self.state.option_members.fail(found.id, error_class, why)
+        done.failed += 1
+        done.failures.append({"archive": found.archive, "member": found.name, "error": why})
+        log.info("option_member.failed", archive=found.archive, member=found.name, error=why)
 
     def _import(
         self, archive: OpenArchive, member: ListedMember, found: MemberRecord, hold: MemberHold, done: ImportedMembers
@@ -158,13 +173,13 @@ class MemberImporter:
         self._step("reading the header")
         with self._opened(archive, member) as stream:
             opened = form.open(member.name, stream, member.size)
-            content = content_of(opened.facts)
+            content = content_of(opened.facts, archive.days, found)
             found = self._kept(archive, member, found, content.source)
             earlier = members.earlier(member.name.rpartition("/")[2], content, digest)
             if content.kind is None:
-                self._leave(found, "skipped", content, f"no table takes the schema {content.schema}", done)
-            elif earlier is not None and _is_older(found, earlier):
-                why = f"a version of {earlier.modified} is imported; this one is of {found.modified}"
+                self._leave(found, "skipped", content, opened.facts.skipped or _no_table(content), done)
+            elif earlier is not None and _is_older(content, earlier):
+                why = f"a version of {earlier.modified} is imported; this one is of {content.modified}"
                 self._leave(found, "superseded", content, why, done)
             else:
                 self._store(opened, found, content, earlier, hold, done)
@@ -236,14 +251,14 @@ class MemberImporter:
         self.on_progress(self.progress)
 
     @contextmanager
-    def _opened(self, archive: OpenArchive, member: ListedMember) -> Iterator[BinaryIO]:
+    def _opened(self, archive: OpenArchive, member: ListedMember) -> Iterator[IO[bytes]]:
         """Open a member; what is read of it counts as progress."""
 
         def note(read: int) -> None:
             self.progress.bytes += read
 
         with archive.open(member) as stream:
-            yield cast("BinaryIO", BufferedReader(_Counted(stream, note)))
+            yield BufferedReader(_Counted(stream, note))
 
 
 @dataclass
@@ -266,13 +281,25 @@ class _Observed:
 class _Counted(RawIOBase):
     """A stream that reports how many bytes were read."""
 
-    def __init__(self, stream: BinaryIO, on_read: Callable[[int], None]) -> None:
+    def __init__(self, stream: IO[bytes], on_read: Callable[[int], None]) -> None:
         self._stream = stream
         self._on_read = on_read
 
     @override
     def readable(self) -> bool:
         return True
+
+    @override
+    def seekable(self) -> bool:
+        return True
+
+    @override
+    def tell(self) -> int:
+        return self._stream.tell()
+
+    @override
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return self._stream.seek(offset, whence)
 
     @override
     def readinto(self, buffer: Any) -> int:
@@ -282,10 +309,22 @@ class _Counted(RawIOBase):
         return len(found)
 
 
-def content_of(facts: MemberFacts) -> MemberContent:
-    """Return what a header states, as the state records it."""
+def _no_table(content: MemberContent) -> str:
+    return f"no table takes the schema {content.schema}"
+
+
+def content_of(facts: MemberFacts, days: Mapping[date, DayCondition], listed: MemberRecord) -> MemberContent:
+    """Return what a header states, and the vendor's lists about its days, as the state records it."""
+    stated = [each for day, each in days.items() if facts.first <= day <= facts.last]
+    conditions = sorted({each.condition for each in stated} - {_AVAILABLE})
     return MemberContent(
-        source=facts.source, schema=facts.schema, kind=facts.kind, first_day=facts.first, last_day=facts.last
+        source=facts.source,
+        schema=facts.schema,
+        kind=facts.kind,
+        first_day=facts.first,
+        last_day=facts.last,
+        modified=max((each.modified for each in stated if each.modified), default=listed.modified),
+        condition=", ".join(conditions) or (_AVAILABLE if stated else listed.condition),
     )
 
 
@@ -301,6 +340,6 @@ def _content_of_record(member: MemberRecord) -> MemberContent | None:
     )
 
 
-def _is_older(found: MemberRecord, imported: MemberRecord) -> bool:
+def _is_older(found: MemberContent, imported: MemberRecord) -> bool:
     """Return whether the vendor dated a member before the imported version of it."""
     return found.modified is not None and imported.modified is not None and found.modified < imported.modified

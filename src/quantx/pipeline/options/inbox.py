@@ -24,16 +24,17 @@ from quantx.pipeline.options.scratch import scratch_folder
 from quantx.pipeline.options.storing import store_of
 from quantx.pipeline.planning.plan import send_outbox
 from quantx.pipeline.runtime.platform import Platform
-from quantx.providers.options.archives import DESCRIPTIONS, OptionArchive, open_archive, open_zip
+from quantx.providers.options.archives import OptionArchive, open_archive, open_zip
+from quantx.providers.options.batch_lists import DESCRIPTIONS
 from quantx.providers.options.forms import form_of
-from quantx.state.option_members.port import ArchiveKey
+from quantx.state.option_members.port import MEMBER_TASKS, ArchiveKey
 from quantx.state.tasks.port import NewTask
 from quantx.state.values import NewRun
 
 log = structlog.get_logger()
 
 INBOX = "inbox/options"
-SOURCE, DATASET = "option_archives", "option_members"  # of the tasks
+SOURCE = "option_archives"  # of the tasks
 REFUSED = "import_refused"  # declared in core/quality/operational_rules.py
 
 
@@ -71,7 +72,7 @@ def _tasks_of(
         recorded = members.of_archive(key)
     today = platform.clock.now().date()
     return [
-        NewTask(Series(SOURCE, DATASET, "", f"{each.name}#{each.id}"), Window(today, today))
+        NewTask(Series(SOURCE, MEMBER_TASKS, "", f"{each.name}#{each.id}"), Window(today, today))
         for each in recorded
         if each.state == "pending"
     ]
@@ -119,9 +120,12 @@ def _opened(location: LakeLocation, path: str, objects: Mapping[str, ListedObjec
     """Open an archive in the lake: a zip in place, a single file as a copy with the lists beside it."""
     name = PurePosixPath(path).name
     if name.lower().endswith(".zip"):
-        with open_object(location, path, objects[path].size) as file, open_zip(file, name) as archive:
-            yield archive
-        return
+        with open_object(location, path, objects[path].size) as file:
+            found = open_zip(file, name)
+            if found is not None:
+                with found:
+                    yield found
+                return
     with scratch_folder() as folder:
         for each in (path, *(f"{path.rpartition('/')[0]}/{listed}" for listed in DESCRIPTIONS)):
             if each in objects:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, suppress
-from typing import BinaryIO
+from typing import IO
 
 from ulid import ULID
 
@@ -25,7 +25,7 @@ _OBJECT_BYTES = 32_000_000  # of a member, in one raw object; a writer needs fiv
 _PAGE_BYTES = 4_000_000
 _NO_TASK = 0
 
-OpenStream = Callable[[], AbstractContextManager[BinaryIO]]
+OpenStream = Callable[[], AbstractContextManager[IO[bytes]]]
 
 
 def write_member(

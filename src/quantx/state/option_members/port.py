@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 from quantx.state.values import Row
 
 MemberState = Literal["pending", "done", "failed", "skipped", "superseded"]
+MEMBER_TASKS = "option_members"  # the dataset of the tasks that import members: their symbol is no security
 UNFINISHED_MEMBERS: tuple[MemberState, ...] = ("pending", "failed")
 
 
@@ -72,6 +73,8 @@ class MemberContent:
     kind: str | None
     first_day: date
     last_day: date
+    modified: date | None = None  # the vendor's last_modified_date of these days
+    condition: str | None = None
 
 
 @dataclass(frozen=True)

@@ -73,8 +73,8 @@ class PostgresOptionMembers(OptionMembers):
 
     @override
     def earlier(self, name: str, content: MemberContent, sha256: str) -> MemberRecord | None:
-        fields = {k: v for k, v in asdict(content).items() if k != "kind"}
-        rows = self._database.rows("option_members.earlier", name=name, sha256=sha256, **fields)
+        version = {key: getattr(content, key) for key in ("source", "schema", "first_day", "last_day")}
+        rows = self._database.rows("option_members.earlier", name=name, sha256=sha256, **version)
         return _record(rows[0]) if rows else None
 
     @override
@@ -86,7 +86,7 @@ class PostgresOptionMembers(OptionMembers):
         counts: MemberCounts | None = None,
         reason: str | None = None,
     ) -> None:
-        unknown = dict.fromkeys(("source", "schema", "kind", "first_day", "last_day"))
+        unknown = dict.fromkeys(each.name for each in fields(MemberContent))
         self._database.rows(
             "option_members.finish",
             id=member_id,

@@ -37,7 +37,8 @@ order by modified desc nulls last, updated_at desc, id desc limit 1;
 update option_members set
     state = %(state)s, source = coalesce(%(source)s, source), schema = coalesce(%(schema)s, schema),
     kind = coalesce(%(kind)s, kind), first_day = coalesce(%(first_day)s, first_day),
-    last_day = coalesce(%(last_day)s, last_day), rows = %(rows)s, rows_changed = %(changed)s,
+    last_day = coalesce(%(last_day)s, last_day), modified = coalesce(%(modified)s, modified),
+    condition = coalesce(%(condition)s, condition), rows = %(rows)s, rows_changed = %(changed)s,
     rows_rejected = %(rejected)s, error_class = null, last_error = %(reason)s, updated_at = clock_timestamp()
 where id = %(id)s;
 
