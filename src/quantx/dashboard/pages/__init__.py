@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from quantx.dashboard.actions import Action
 from quantx.dashboard.page import WebPage
-from quantx.dashboard.pages import overview
+from quantx.dashboard.pages import audit, overview
 
-PAGES: tuple[WebPage, ...] = (*overview.PAGES,)
+PAGES: tuple[WebPage, ...] = (
+    *overview.PAGES,
+    *audit.PAGES,
+)
+ACTIONS: tuple[Action, ...] = ()
