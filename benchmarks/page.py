@@ -183,6 +183,24 @@ ABOUT = {
         " of 16 filers, which bound the memory whatever the number of filers. The floor parses the JSON alone. The rate"
         " of the nightly archive is extrapolated as if all 8,000 filers were as large; most are far smaller.",
     ),
+    "features": (
+        "Features",
+        "Indicators over the bars of 500 symbols, from a frame to a frame. Beside them the same indicators by TA-Lib,"
+        " called in a plain loop over arrays of each symbol: a loop that neither adjusts prices, nor keeps nulls, nor"
+        " checks its input. A daily run computes the last row only. The peer of alpha158 computes each feature for"
+        " itself, as its definition is written, in Polars.",
+    ),
+    "daily-features": (
+        "Features after a daily run",
+        "One new session of bars in a lake with three years of each symbol, until the new rows of the technical set are"
+        " committed. The floor reads the same rows, computes them and writes them to one Parquet file. The join shows"
+        " the values that were public at each close; its peer is Polars' `join_asof`.",
+    ),
+    "spark-features": (
+        "Features on Spark",
+        "Features of minute bars of one month, by the number of symbols: in one process, and on two workers of Sail on"
+        " the same machine through Spark Connect.",
+    ),
     "real": (
         "Recorded files",
         "171,000 rows of 39 recorded files through the real command, with its start: HTTP, queue, worker, raw zone,"
@@ -195,6 +213,8 @@ def write(name: str, outcome: Outcome, where: str, command: str, page: Path = PA
     """Write an outcome (`where`: machine and load before it) to the page; other sections stay unchanged."""
     if outcome.skipped:
         return
+    if name not in ABOUT:
+        raise ValueError(f"the benchmark {name} has no entry in ABOUT of benchmarks/page.py; add one")
     sections = _sections(page.read_text("utf-8")) if page.exists() else {}
     sections[name] = _section(outcome, f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC with `{command}` on {where}")
     parts = [_INTRODUCTION, _aims(sections)]

@@ -6,7 +6,7 @@ import pytest
 import typer
 
 from quantx.cli.app import app
-from quantx.cli.commands import COMMANDS, registered
+from quantx.cli.commands import COMMANDS, PANELS, registered
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -20,3 +20,8 @@ def test_every_registered_command_is_in_the_overview() -> None:
     assert list(commands) == list(COMMANDS)
     for modules in {each.modules for each in COMMANDS.values()}:
         assert set(registered(modules)) <= set(COMMANDS)
+
+
+def test_each_command_is_in_one_group_of_the_overview() -> None:
+    grouped = [name for names in PANELS.values() for name in names]
+    assert sorted(grouped) == sorted(COMMANDS)

@@ -186,6 +186,22 @@ COMMANDS: Mapping[str, CommandModules] = {
     ),
 }
 
+# The groups of the overview. Each command is in one of them.
+PANELS: Mapping[str, tuple[str, ...]] = {
+    "Start": ("demo", "init", "config", "sandbox", "dashboard"),
+    "Collect": (
+        *("refresh-universe", "backfill", "update-daily", "import", "fundamentals", "rates", "instruments"),
+        *("work", "curate", "sweep"),
+    ),
+    "Read": ("query", "sql", "db", "export", "snapshot", "show-manifest", "changes", "cache"),
+    "Trust": (
+        *("status", "coverage", "explain", "findings", "quarantine", "validate", "crossvalidate", "verify"),
+        "reprocess",
+    ),
+    "Research": ("features", "research"),
+    "Operate": ("tasks", "ready", "cost", "compact", "backup", "migrate", "state", "delete"),
+}
+
 
 class _LoadedCommands(Mapping[str, Command]):
     """The commands by name; reading a value imports the modules of its command."""
@@ -217,7 +233,12 @@ class LazyCommands(typer.core.TyperGroup):
             help=self.help,
             params=self.params,
             rich_markup_mode=self.rich_markup_mode,
-            commands={n: typer.core.TyperCommand(name=n, help=each.summary) for n, each in COMMANDS.items()},
+            commands={
+                name: typer.core.TyperCommand(name=name, help=COMMANDS[name].summary, rich_help_panel=panel)
+                for panel, names in PANELS.items()
+                for name in names
+                if name in COMMANDS
+            },
         )
         overview.format_help(ctx, formatter)
 
