@@ -13,7 +13,7 @@ from starlette.exceptions import StarletteDeprecationWarning
 
 from quantx.dashboard.app import create_app
 from quantx.dashboard.context import Dashboard
-from quantx.dashboard.sign_in import WebSignIn, TokenSignIn
+from quantx.dashboard.sign_in import TokenSignIn, WebSignIn
 from quantx.pipeline.runtime.platform import open_platform
 from quantx.settings import Settings, load_settings
 

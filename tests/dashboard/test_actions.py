@@ -17,7 +17,7 @@ from quantx.dashboard.app import create_app
 from quantx.dashboard.context import Dashboard
 from quantx.dashboard.page import WebPage, rendered
 from quantx.dashboard.pages import PAGES
-from quantx.dashboard.sign_in import EasyAuth, WebSignIn, TokenSignIn, form_token
+from quantx.dashboard.sign_in import EasyAuth, TokenSignIn, WebSignIn, form_token
 from quantx.errors import ConfigError, StateError
 from quantx.pipeline.runtime.platform import Platform
 from quantx.settings import Settings

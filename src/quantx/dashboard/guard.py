@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from quantx.dashboard.sign_in import Refused, WebSignIn, TokenSignIn, cookies_of, form_token
+from quantx.dashboard.sign_in import Refused, TokenSignIn, WebSignIn, cookies_of, form_token
 
 MOST_BODY = 64 * 1024  # bytes of a form
 _FORM = "application/x-www-form-urlencoded"
