@@ -24,6 +24,7 @@ from quantx.errors import ConfigError
 from quantx.settings.alerts import AlertSettings
 from quantx.settings.azure_storage import StorageKey, parse_connection_string
 from quantx.settings.concepts import OWN_CONCEPTS
+from quantx.settings.dashboard import DashboardSettings
 from quantx.settings.data_api import DataApiSettings
 from quantx.settings.imports import OWN_IMPORTS
 from quantx.settings.option_archives import OptionArchiveSettings
@@ -61,7 +62,9 @@ def preferred_vendors(
     return by_market.get(market, by_market.get("any", ()))
 
 
-class Settings(Vendors, AlertSettings, DataApiSettings, OptionArchiveSettings, BaseSettings):
+class Settings(
+    Vendors, AlertSettings, DashboardSettings, DataApiSettings, OptionArchiveSettings, BaseSettings
+):
     """The configuration of one installation; read it with `load_settings`."""
 
     model_config = SettingsConfigDict(
