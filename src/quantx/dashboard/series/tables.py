@@ -90,7 +90,7 @@ def event_table(actions: pl.DataFrame) -> HtmlTable:
 def finding_table(findings: pl.DataFrame) -> HtmlTable:
     """Return the findings, the worst first."""
     heads = {"severity": "severity", "rule": "rule", "first_day": "from", "status": "status", "message": "finding"}
-    return table_of(_dicts(findings.head(_EVENTS)), "Findings", heads)
+    return table_of(_dicts(findings.head(_EVENTS)), "Open and acknowledged findings", heads)
 
 
 def fundamental_table(lake: Lake, request: SeriesRequest) -> HtmlTable | str:
