@@ -17,6 +17,6 @@ with warnings.catch_warnings():
 __all__ = ["TestClient", "client_of"]
 
 
-def client_of(lake: Path, **settings: Any) -> TestClient:
+def client_of(lake: Path | str, **settings: Any) -> TestClient:
     """Return a client of the dashboard over a lake."""
     return TestClient(create_app(Dashboard(load_settings(lake_url=str(lake), **settings))))

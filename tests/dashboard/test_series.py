@@ -20,6 +20,8 @@ from quantx.lake.table import open_tables
 from quantx.reader import Lake, open_lake
 
 from ..reader.conftest import T1, lake, lake_folder  # noqa: F401 – fixtures
+from ..reader.test_renames import lake as renamed  # noqa: F401 – a fixture
+from ..reader.test_renames import location  # noqa: F401 – a fixture
 from .client import client_of
 
 
@@ -164,3 +166,17 @@ def test_hostile_texts_of_vendors_show_as_text(tmp_path: Path) -> None:
     shown = client.get("/series?symbol=AAA").text
     assert "&lt;script&gt;alert(1)" in shown
     assert "{{ 7*7 }}" in shown
+
+
+def test_a_symbol_of_several_securities_shows_the_latest_and_offers_the_others(renamed: Lake) -> None:  # noqa: F811
+    client = client_of(renamed.url)
+    page = client.get("/series?symbol=META").text
+    assert "Several securities carried META" in page
+    assert client.get("/series/chart?symbol=META").json()["close"] == [300.0, 330.0, 310.0, 320.0]
+    assert client.get("/series/chart?symbol=META&on=2022-01-30").json()["close"] == [10.0, 12.0, 13.0]
+
+
+def test_a_point_before_a_rename_is_that_of_the_shown_security(renamed: Lake) -> None:  # noqa: F811
+    """On that day META was the symbol of a fund."""
+    page = client_of(renamed.url).get("/series?symbol=META&point=2021-11-01").text
+    assert "FB 2021-11-01: close 300 USD" in page
