@@ -23,7 +23,7 @@ from quantx.core.symbols import MARKETS as _MARKETS
 from quantx.errors import ConfigError
 from quantx.settings.azure_storage import StorageKey, parse_connection_string
 from quantx.settings.concepts import OWN_CONCEPTS
-from quantx.settings.data_api import DataApiSettings
+from quantx.settings.dashboard import DashboardSettings
 from quantx.settings.imports import OWN_IMPORTS
 from quantx.settings.redaction import without_secrets
 from quantx.settings.sources import DotEnvSource, FileSource, VariableSource, export_library_variables
@@ -59,7 +59,7 @@ def preferred_vendors(
     return by_market.get(market, by_market.get("any", ()))
 
 
-class Settings(Vendors, DataApiSettings, BaseSettings):
+class Settings(Vendors, DashboardSettings, BaseSettings):
     """The configuration of one installation; read it with `load_settings`."""
 
     model_config = SettingsConfigDict(

@@ -12,6 +12,7 @@ from typing_extensions import override
 
 from quantx.core.model import Clock
 from quantx.errors import StateError
+from quantx.state.audit.memory import MemoryAudit
 from quantx.state.deletions.memory import MemoryDeletions
 from quantx.state.findings.memory import MemoryFindings
 from quantx.state.gaps.memory import MemoryGaps
@@ -46,6 +47,7 @@ class MemoryState(State):
         self.gaps = MemoryGaps(self.records)
         self.instruments = MemoryInstruments(self.records)
         self.deletions = MemoryDeletions(self.records, self.findings, self.gaps)
+        self.audit = MemoryAudit(self.records)
         self._actor = actor
         self._holds: dict[Role, _Held] = {}
         self._lake: Binding | None = None

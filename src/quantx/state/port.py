@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Literal, Protocol
 
+from quantx.state.audit.port import Audit
 from quantx.state.deletions.port import Deletions
 from quantx.state.findings.port import Findings
 from quantx.state.gaps.port import Gaps
@@ -63,6 +64,7 @@ class State(Protocol):
     gaps: Gaps
     instruments: Instruments
     deletions: Deletions
+    audit: Audit
 
     def now(self) -> datetime:
         """Return the database's time, aware and in UTC."""

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing_extensions import override
 
 from quantx.azure_sign_in import AzureIdentity
+from quantx.state.audit.postgres import PostgresAudit
 from quantx.state.database import Database
 from quantx.state.deletions.postgres import PostgresDeletions
 from quantx.state.findings.postgres import PostgresFindings
@@ -57,6 +58,7 @@ class PostgresState(State):
         self.gaps = PostgresGaps(database)
         self.instruments = PostgresInstruments(database)
         self.deletions = PostgresDeletions(database)
+        self.audit = PostgresAudit(database)
 
     @override
     def now(self) -> datetime:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from quantx.dashboard.actions import Action
 from quantx.dashboard.api import handler as data_api
 from quantx.dashboard.page import WebPage
-from quantx.dashboard.pages import coverage, data, overview, series, universes
+from quantx.dashboard.pages import audit, coverage, data, overview, series, universes
 
 PAGES: tuple[WebPage, ...] = (
     *overview.PAGES,
     *series.PAGES,
     *universes.PAGES,
     *coverage.PAGES,
+    *audit.PAGES,
     *data.PAGES,
     *data_api.PAGES,
 )
+ACTIONS: tuple[Action, ...] = ()
