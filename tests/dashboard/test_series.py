@@ -20,7 +20,9 @@ from quantx.lake.table import open_tables
 from quantx.reader import Lake, open_lake
 
 from ..reader.conftest import T1, lake, lake_folder  # noqa: F401 – fixtures
-from .client import client_of
+from ..reader.test_renames import lake as renamed  # noqa: F401 – a fixture
+from ..reader.test_renames import location  # noqa: F401 – a fixture
+from .client import reader_of
 
 
 def chart(lake: Lake, **given: str) -> dict[str, list[object]]:  # noqa: F811
@@ -115,7 +117,7 @@ def test_a_url_holds_what_is_not_by_default() -> None:
 
 
 def test_an_unknown_symbol_is_a_search(lake_folder: Path) -> None:  # noqa: F811
-    answer = client_of(lake_folder).get("/series?symbol=ZZZZ")
+    answer = reader_of(lake_folder).get("/series?symbol=ZZZZ")
     assert answer.status_code == 404
     assert "the lake knows no symbol ZZZZ" in answer.text
     with pytest.raises(NotInLake):
@@ -132,7 +134,7 @@ def test_a_search_finds_beginnings_of_symbols_and_parts_of_names() -> None:
     "path", ["/series", "/series?symbol=AAA&start=yesterday", "/series?q=a", "/universes", "/coverage"]
 )
 def test_pages_without_a_lake_state_it(tmp_path: Path, path: str) -> None:
-    answer = client_of(tmp_path).get(path)
+    answer = reader_of(tmp_path).get(path)
     assert answer.status_code in (400, 503)
     assert "there is no lake" in answer.text
 
@@ -149,7 +151,7 @@ def test_hostile_texts_of_vendors_show_as_text(tmp_path: Path) -> None:
     rule, day = "missing_sessions", date(2024, 1, 2)
     finding = (rule, "warn", "AAA", "yahoo", "bars_1d", day, None, "open", hostile, "{}", T1, None, None, T1)
     tables["findings"].commit(CommitContext(1), pl.DataFrame([finding], schema=dict(FINDINGS.schema), orient="row"))
-    client = client_of(tmp_path)
+    client = reader_of(tmp_path)
     for path in (
         "/series",
         "/series?symbol=AAA&point=2024-01-02",
@@ -164,3 +166,17 @@ def test_hostile_texts_of_vendors_show_as_text(tmp_path: Path) -> None:
     shown = client.get("/series?symbol=AAA").text
     assert "&lt;script&gt;alert(1)" in shown
     assert "{{ 7*7 }}" in shown
+
+
+def test_a_symbol_of_several_securities_shows_the_latest_and_offers_the_others(renamed: Lake) -> None:  # noqa: F811
+    client = reader_of(renamed.url)
+    page = client.get("/series?symbol=META").text
+    assert "Several securities carried META" in page
+    assert client.get("/series/chart?symbol=META").json()["close"] == [300.0, 330.0, 310.0, 320.0]
+    assert client.get("/series/chart?symbol=META&on=2022-01-30").json()["close"] == [10.0, 12.0, 13.0]
+
+
+def test_a_point_before_a_rename_is_that_of_the_shown_security(renamed: Lake) -> None:  # noqa: F811
+    """On that day META was the symbol of a fund."""
+    page = reader_of(renamed.url).get("/series?symbol=META&point=2021-11-01").text
+    assert "FB 2021-11-01: close 300 USD" in page

@@ -12,7 +12,7 @@ from quantx.dashboard.pages.universes import changes_of, decisions_of, years_tab
 from quantx.lake.store import open_location
 
 from ..reader.conftest import lake_folder  # noqa: F401 – a fixture
-from .client import client_of
+from .client import reader_of
 
 INTERVALS = pl.DataFrame(
     [
@@ -64,7 +64,7 @@ def test_decisions_about_lists_are_those_of_the_lake(tmp_path: Path) -> None:
 
 
 def test_a_universe_has_its_members_of_a_day(lake_folder: Path) -> None:  # noqa: F811
-    client = client_of(lake_folder)
+    client = reader_of(lake_folder)
     page = client.get("/universes?name=us&on=2023-12-29").text
     assert "2 members on 2023-12-29" in page
     assert ">CCC<" in page
@@ -74,7 +74,7 @@ def test_a_universe_has_its_members_of_a_day(lake_folder: Path) -> None:  # noqa
 
 
 def test_coverage_without_a_report_names_the_command(lake_folder: Path) -> None:  # noqa: F811
-    client = client_of(lake_folder)
+    client = reader_of(lake_folder)
     assert "No run has written a report yet" in client.get("/coverage").text
     assert "quantx coverage --universe us" in client.get("/coverage?universe=us").text
     assert client.get("/coverage?universe=../x").status_code == 404

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from ...reader.conftest import lake_folder  # noqa: F401 – a fixture
-from ..client import TestClient, client_of
+from ..client import reader_of
+from ..conftest import TestClient
 
 
 @pytest.fixture
 def client(lake_folder: Path) -> TestClient:  # noqa: F811
-    return client_of(lake_folder, data_api_values=200)
+    return reader_of(lake_folder, dashboard_answer_values=200)

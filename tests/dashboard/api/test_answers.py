@@ -14,7 +14,8 @@ import pytest
 from quantx.dashboard.api.resources import RESOURCES
 from quantx.reader import open_lake
 
-from ..client import TestClient, client_of
+from ..client import reader_of
+from ..conftest import TestClient
 
 BARS = "/api/v1/bars"
 
@@ -160,6 +161,21 @@ def test_the_document_declares_each_address_and_parameter(client: TestClient) ->
 
 
 def test_a_missing_lake_is_an_error_in_json(tmp_path: Path) -> None:
-    answer = client_of(tmp_path).get(f"{BARS}?symbols=AAA")
+    answer = reader_of(tmp_path).get(f"{BARS}?symbols=AAA")
     assert answer.status_code == 503
     assert "there is no lake" in answer.json()["error"]["message"]
+
+
+def test_a_stranger_is_refused_in_json(client: TestClient) -> None:
+    for authorization in ("", "Bearer wrong", "Basic MDEyMzQ1"):
+        answer = client.get(f"{BARS}?symbols=AAA", headers={"authorization": authorization})
+        assert answer.status_code == 403
+        assert "Authorization: Bearer" in answer.json()["error"]["message"]
+    assert client.post(f"{BARS}?symbols=AAA", headers={"sec-fetch-site": "cross-site"}).status_code == 403
+
+
+def test_an_address_that_does_not_exist_is_an_error_in_json(client: TestClient) -> None:
+    for path in ("/api/v1/barz", "/api/v2/bars"):
+        answer = client.get(path)
+        assert answer.status_code == 404
+        assert answer.json()["error"]["message"]

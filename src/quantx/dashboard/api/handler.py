@@ -45,16 +45,18 @@ def answer(request: Request, dashboard: Dashboard) -> Response:
     resource = RESOURCES.get(name)
     if resource is None:
         known = ", ".join(each.path for each in RESOURCES.values())
-        return _error(404, "NotFound", f"there is no address {PREFIX}/{name[:60]}{_alike(name)}; there are {known}")
+        return error_answer(
+            404, "NotFound", f"there is no address {PREFIX}/{name[:60]}{_alike(name)}; there are {known}"
+        )
     try:
         lake = dashboard.lake
     except QuantxError as error:
-        return _error(503, type(error).__name__, str(error))
+        return error_answer(503, type(error).__name__, str(error))
     try:
         return _answer(request, dashboard, lake, resource)
     except QuantxError as error:
         status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
-        return _error(status, type(error).__name__, str(error))
+        return error_answer(status, type(error).__name__, str(error))
 
 
 def describe(request: Request, dashboard: Dashboard) -> Response:
@@ -73,7 +75,7 @@ def _answer(request: Request, dashboard: Dashboard, lake: Lake, resource: Resour
         headers["ETag"] = answer_tag(resource.name, arguments, form.name, versions, dashboard.settings)
         if is_known(request.headers.get("if-none-match"), headers["ETag"]):
             return Response(status_code=304, headers=headers)
-    most = dashboard.settings.data_api_values
+    most = dashboard.settings.dashboard_answer_values
     with _one_of_few(), collected_warnings() as warned:
         check_request(lake, resource, arguments, most)
         frame = resource.query(lake, **arguments)
@@ -111,7 +113,7 @@ def _sent(
     return StreamingResponse(form.body(frame, facts), headers=headers, media_type=form.media_type)
 
 
-def _error(status: int, kind: str, message: str) -> JSONResponse:
+def error_answer(status: int, kind: str, message: str) -> JSONResponse:
     """Return an error with the fact and the next step."""
     headers = {"Cache-Control": "no-store"}
     if status == 503:

@@ -11,7 +11,7 @@ from quantx.reader.provenance import program_version
 
 _ERRORS = {
     "400": "A parameter is unknown, missing or wrong; the message names it.",
-    "401": "The token is missing or wrong.",
+    "403": "The token is missing or wrong.",
     "404": "The lake does not know a symbol, vendor or universe.",
     "406": "The header Accept allows no form of the answer.",
     "413": "The answer would be too large; the message has the figures.",

@@ -21,8 +21,8 @@ def show(request: Request, dashboard: Dashboard) -> Response:
         title="Data over HTTP",
         resources=[(each, parameter_table(each.name)) for each in RESOURCES.values()],
         formats=list(FORMATS.values()),
-        most=settings.data_api_values,
-        has_token=settings.data_api_token is not None,
+        most=settings.dashboard_answer_values,
+        in_azure=settings.dashboard_sign_in == "easy_auth",
     )
 
 

@@ -10,7 +10,15 @@ from quantx.core.tables import UNIVERSE_MEMBERS
 from quantx.dashboard.context import Dashboard
 from quantx.dashboard.page import WebPage, rendered
 from quantx.dashboard.series import request as requests
-from quantx.dashboard.series.chart import actions_of, chart_of, findings_of, markers_of, read_bars
+from quantx.dashboard.series.chart import (
+    actions_of,
+    carriers_of,
+    chart_of,
+    findings_of,
+    markers_of,
+    read_bars,
+    with_security,
+)
 from quantx.dashboard.series.request import SeriesRequest
 from quantx.dashboard.series.tables import (
     as_of_range,
@@ -43,7 +51,8 @@ def show(request: Request, dashboard: Dashboard) -> Response:
 def chart(request: Request, dashboard: Dashboard) -> Response:
     """Return the columns of the chart for the script of the page."""
     try:
-        wanted, lake = SeriesRequest.parse(request.query_params), dashboard.lake
+        lake = dashboard.lake
+        wanted = with_security(lake, SeriesRequest.parse(request.query_params))
         bars = read_bars(lake, wanted)
         markers = markers_of(actions_of(lake, wanted), findings_of(lake, wanted))
         return JSONResponse(chart_of(lake, bars, markers), headers={"Cache-Control": "private, no-cache"})
@@ -53,6 +62,7 @@ def chart(request: Request, dashboard: Dashboard) -> Response:
 
 
 def _series(request: Request, lake: Lake, wanted: SeriesRequest) -> Response:
+    wanted = with_security(lake, wanted)
     bars = read_bars(lake, wanted)
     actions, findings = actions_of(lake, wanted), findings_of(lake, wanted)
     return rendered(
@@ -62,6 +72,7 @@ def _series(request: Request, lake: Lake, wanted: SeriesRequest) -> Response:
         wanted=bars.request,
         choices=requests,
         vendors=bars.vendors,
+        carriers=carriers_of(lake, wanted.symbol) if wanted.on else [],
         warnings=bars.warnings,
         zone=bars.zone,
         name=_name_of(lake, wanted.symbol),

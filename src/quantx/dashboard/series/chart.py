@@ -77,17 +77,52 @@ def chart_of(lake: Lake, bars: SeriesBars, markers: Sequence[Marker]) -> dict[st
     return columns
 
 
+@dataclass(frozen=True, kw_only=True)
+class Carried:
+    """The time for which a security carried the symbol; both days are inclusive."""
+
+    instrument: str
+    first: date | None  # None: since before the record began
+    last: date | None  # None: still
+
+    @property
+    def day(self) -> str:
+        """Return a day of that time, for the parameter `on`."""
+        return str(self.last or self.first or "")
+
+
+def carriers_of(lake: Lake, symbol: str) -> list[Carried]:
+    """Return the securities that carried a symbol, the latest last."""
+    history = lake.symbol_history().filter(pl.col("symbol") == symbol).sort("symbol_from", nulls_last=False)
+    rows = history.select("instrument", "symbol_from", "symbol_to").iter_rows()
+    return [Carried(instrument=instrument, first=first, last=last) for instrument, first, last in rows]
+
+
+def security_of(lake: Lake, request: SeriesRequest) -> Carried | None:
+    """Return the security that the request means: the one of its day, or the latest; None without a history."""
+    carriers = carriers_of(lake, request.symbol)
+    return next((each for each in carriers if each.day == request.on), carriers[-1] if carriers else None)
+
+
+def with_security(lake: Lake, request: SeriesRequest) -> SeriesRequest:
+    """Return the request with the day of the latest security, where several carried the symbol and none is chosen."""
+    carriers = carriers_of(lake, request.symbol)
+    if request.on or len({each.instrument for each in carriers}) < 2:
+        return request
+    return request.with_(on=carriers[-1].day)
+
+
 def actions_of(lake: Lake, request: SeriesRequest) -> pl.DataFrame:
     """Return the events of a symbol as known at the request's moment; none for one without any."""
     with collected_warnings():
-        return lake.actions(request.symbol, as_of=request.as_of or None, source=request.source or None)
+        given = {name: getattr(request, name) or None for name in ("as_of", "source", "on")}
+        return lake.actions(request.symbol, **given)
 
 
 def findings_of(lake: Lake, request: SeriesRequest) -> pl.DataFrame:
     """Return the findings about a symbol, under all symbols that its security has had."""
-    history = lake.symbol_history()
-    own = history.filter(pl.col("symbol") == request.symbol)["instrument"].implode()
-    names = history.filter(pl.col("instrument").is_in(own))["symbol"].to_list()
+    history, chosen = lake.symbol_history(), security_of(lake, request)
+    names = history.filter(pl.col("instrument") == chosen.instrument)["symbol"].to_list() if chosen else []
     about = dict.fromkeys([request.symbol, *names])
     return pl.concat([lake.findings(name, as_of=request.as_of or None) for name in about])
 

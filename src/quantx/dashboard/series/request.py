@@ -26,6 +26,7 @@ class SeriesRequest:
     end: str = ""
     adjust: str = "none"
     as_of: str = ""
+    on: str = ""  # the day on which the security carried the symbol, where several have
     source: str = ""
     vendors: str = ""  # 1: also the lines of other vendors
     period: str = "quarter"
@@ -62,7 +63,7 @@ class SeriesRequest:
     @property
     def bars(self) -> dict[str, Any]:
         """Return the arguments of `Lake.bars` without the symbol."""
-        given = {name: getattr(self, name) or None for name in ("start", "end", "as_of", "source")}
+        given = {name: getattr(self, name) or None for name in ("start", "end", "as_of", "source", "on")}
         return {"timeframe": self.timeframe, "adjust": self.adjust, **given}
 
     def with_(self, **values: str) -> SeriesRequest:

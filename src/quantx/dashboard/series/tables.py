@@ -90,14 +90,16 @@ def event_table(actions: pl.DataFrame) -> HtmlTable:
 def finding_table(findings: pl.DataFrame) -> HtmlTable:
     """Return the findings, the worst first."""
     heads = {"severity": "severity", "rule": "rule", "first_day": "from", "status": "status", "message": "finding"}
-    return table_of(_dicts(findings.head(_EVENTS)), "Findings", heads)
+    return table_of(_dicts(findings.head(_EVENTS)), "Open and acknowledged findings", heads)
 
 
 def fundamental_table(lake: Lake, request: SeriesRequest) -> HtmlTable | str:
     """Return the newest periods of the main concepts, a column per end of a period; a text where there are none."""
     try:
         with collected_warnings() as warned:
-            rows = lake.fundamentals(request.symbol, period=PERIODS[request.period], as_of=request.as_of or None)
+            rows = lake.fundamentals(
+                request.symbol, period=PERIODS[request.period], as_of=request.as_of or None, on=request.on or None
+            )
     except QuantxError as error:
         return str(error)
     rows = rows.filter(pl.col("concept").is_in(CONCEPTS))
@@ -122,7 +124,7 @@ def provenance_of(lake: Lake, request: SeriesRequest) -> PointProvenance | None:
     day, _, minute = request.point.partition("T")
     try:
         explained = lake.explain(
-            request.symbol,
+            _symbol_of_day(lake, request, day),
             day,
             field=request.field,
             time=minute or None,
@@ -134,6 +136,14 @@ def provenance_of(lake: Lake, request: SeriesRequest) -> PointProvenance | None:
             title=f"{request.symbol} {request.point}", sections=[ScreenSection("Error", [str(error)])]
         )
     return PointProvenance(title=explained.headline(), sections=explained.sections())
+
+
+def _symbol_of_day(lake: Lake, request: SeriesRequest, day: str) -> str:
+    """Return the symbol that the shown security had on a day: `explain` means the security that carried it then."""
+    arguments = {**request.bars, "start": day, "end": day, "symbols_as": "of_day", "columns": ["symbol"]}
+    with collected_warnings():
+        symbols = lake.bars(request.symbol, **arguments)["symbol"]
+    return str(symbols[0]) if symbols.len() else request.symbol
 
 
 def as_of_range(bars: SeriesBars, known: str) -> AsOfRange | None:
