@@ -32,11 +32,9 @@ def daily_update(timer: func.TimerRequest) -> None:
 @app.timer_trigger(arg_name="timer", schedule="%SWEEP_SCHEDULE%", run_on_startup=False, use_monitor=True)
 def sweep(timer: func.TimerRequest) -> None:
     """Send waiting tasks, plan what the daily timer has missed, and send alerts."""
-    triggers, settings = installed()
-    triggers.run_sweep(settings)
-    from quantx.alerts.run import run_alerts
+    from quantx.alerts.trigger import sweep_and_alert
 
-    run_alerts(settings)
+    sweep_and_alert(installed()[1])
 
 
 def with_problems(function: Callable[[func.HttpRequest], func.HttpResponse]) -> Callable[..., func.HttpResponse]:

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from quantx.pipeline.runtime.context import Context
 
 _LATEST_DIGEST = timedelta(hours=6)  # after its time
-_HEAVY = ("freshness_missed", "cost_above_budget")  # they load libraries for frames
 _SECONDS = 20.0  # for sending, at the end of other work
 
 
@@ -111,14 +110,6 @@ def test_channels(channels: Mapping[str, Channel], now: datetime) -> dict[str, s
         except NotDelivered as error:
             results[name] = str(error)
     return results
-
-
-def run_alerts(settings: Settings) -> AlertRun:
-    """Check and send once for a trigger, which holds no context; checks that need exchange calendars are left out."""
-    from quantx.pipeline.runtime.context import open_context
-
-    with open_context(settings) as context:
-        return check_and_send(context, leave_out=_HEAVY)
 
 
 def channels_of(message: AlertMessage, settings: Settings, channels: Mapping[str, Channel]) -> list[str]:

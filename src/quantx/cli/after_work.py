@@ -17,7 +17,7 @@ def inspect(platform: Platform, until: float | None = None, *, announced: bool =
 
     No inspection starts after `until` (monotonic clock), or once the process is stopping. Then build the feature sets
     of the settings, predict by its studies, refresh the file of views for other tools, if the settings name one, and
-    announce what began and ended (`announce`).
+    `announce`.
     """
     from quantx.pipeline.inspecting.inspection import inspect_ended_runs
 
@@ -50,13 +50,21 @@ def inspect(platform: Platform, until: float | None = None, *, announced: bool =
 
 
 def announce(platform: Platform) -> None:
-    """Check the conditions of alerts, and send what began and ended; the exit code stays that of the work."""
+    """Check the conditions of alerts, send what began and ended, and write the status page.
+
+    The exit code stays that of the work.
+    """
     from quantx.alerts.run import check_and_send
+    from quantx.alerts.status_page import write_status_page
 
     try:
         check_and_send(platform)
     except QuantxError as error:
         err.print(f"alerts were not checked: {error}; the next work or sweep does it")
+    try:
+        write_status_page(platform)
+    except QuantxError as error:
+        err.print(f"the status page was not written: {error}; the next work or sweep does it")
 
 
 def imported_from_inbox(platform: Platform) -> int:
