@@ -112,7 +112,7 @@ COMMANDS: Mapping[str, CommandModules] = {
     ),
     "dashboard": _of(
         "dashboard",
-        summary="Serve the dashboard: freshness, runs, series, findings and actions, in a browser on this machine.",
+        summary="Serve the dashboard on 127.0.0.1 until stopped. Open the address that it prints: it has the token.",
     ),
     "coverage": _of(
         "coverage",
@@ -196,8 +196,8 @@ COMMANDS: Mapping[str, CommandModules] = {
 PANELS: Mapping[str, tuple[str, ...]] = {
     "Start": ("demo", "init", "config", "sandbox", "dashboard"),
     "Collect": (
-        *("refresh-universe", "backfill", "update-daily", "import", "fundamentals", "rates", "instruments"),
-        *("work", "curate", "sweep"),
+        *("refresh-universe", "backfill", "update-daily", "import", "fundamentals", "rates", "options"),
+        *("instruments", "work", "curate", "sweep"),
     ),
     "Read": ("query", "sql", "db", "export", "snapshot", "show-manifest", "changes", "cache"),
     "Trust": (
