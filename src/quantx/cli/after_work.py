@@ -68,12 +68,19 @@ def announce(platform: Platform) -> None:
 
 
 def imported_from_inbox(platform: Platform) -> int:
-    """Import the files in the lake's inbox, and print what was refused; return how many rows are new or changed."""
-    from quantx.pipeline.importing.inbox import import_inbox
+    """Import the files in the lake's inbox, and print what was refused; return how many rows are new or changed.
+
+    The members of archives of options become tasks of the queue.
+    """
+    from quantx.pipeline.importing.inbox import INBOX, OPTIONS, import_inbox
     from quantx.pipeline.wiring import worker_of
 
     try:
         done = import_inbox(platform, worker_of)
+        if platform.location.paths(f"{INBOX}/{OPTIONS}"):
+            from quantx.pipeline.options.inbox import plan_inbox
+
+            plan_inbox(platform)
     except LakeError as error:
         err.print(f"the inbox was not imported: {error}; the next sweep goes on")
         return 0

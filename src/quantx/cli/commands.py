@@ -62,6 +62,11 @@ COMMANDS: Mapping[str, CommandModules] = {
         summary="Import bars from files: CSV, Parquet, Excel, archives. They are checked, revised and explained as a"
         " vendor's.",
     ),
+    "options": _of(
+        "options_group",
+        "options_import",
+        summary="Import options from a vendor's archives, check them, and show chains with implied volatilities.",
+    ),
     "work": _of(
         "data",
         summary="Process queued tasks: fetch, store, curate. Any number of workers may run; this is the container's"
@@ -107,7 +112,7 @@ COMMANDS: Mapping[str, CommandModules] = {
     ),
     "dashboard": _of(
         "dashboard",
-        summary="Serve the dashboard: freshness, runs, series, findings and actions, in a browser on this machine.",
+        summary="Serve the dashboard on 127.0.0.1 until stopped. Open the address that it prints: it has the token.",
     ),
     "coverage": _of(
         "coverage",
@@ -195,8 +200,8 @@ COMMANDS: Mapping[str, CommandModules] = {
 PANELS: Mapping[str, tuple[str, ...]] = {
     "Start": ("demo", "init", "config", "sandbox", "dashboard"),
     "Collect": (
-        *("refresh-universe", "backfill", "update-daily", "import", "fundamentals", "rates", "instruments"),
-        *("work", "curate", "sweep"),
+        *("refresh-universe", "backfill", "update-daily", "import", "fundamentals", "rates", "options"),
+        *("instruments", "work", "curate", "sweep"),
     ),
     "Read": ("query", "sql", "db", "export", "snapshot", "show-manifest", "changes", "cache"),
     "Trust": (
