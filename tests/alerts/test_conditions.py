@@ -58,7 +58,7 @@ def test_a_run_is_failed_once_it_has_ended_until_its_tasks_are_retried(lab: Lab)
     fail(lab, first)
     assert found(lab) == {}  # it has not ended
     fail(lab, second)
-    assert found(lab) == {"run_failed": [("run R1", "2 tasks of run R1 failed, as in: it is unknown")]}
+    assert found(lab) == {"run_failed": [("run R1", "2 tasks failed, as in: it is unknown")]}
     lab.state.tasks.retry(NewRun("R2", "manual", "yahoo", {}), [first, second])
     assert found(lab) == {}
 

@@ -98,7 +98,8 @@ def _run_failed(context: Context, limit: float | None, now: datetime) -> Iterato
     for (kind, subject), problems in found.items():
         newest = [problem for problem in problems if problem.run_id == problems[-1].run_id]
         tasks = sum(problem.tasks for problem in newest)
-        failed = f"{'1 task' if tasks == 1 else f'{tasks:,} tasks'} of run {newest[-1].run_id} failed"
+        of_run = f" of run {newest[-1].run_id}" if kind in _REPEATED else ""
+        failed = f"{'1 task' if tasks == 1 else f'{tasks:,} tasks'}{of_run} failed"
         example = f", as in: {newest[-1].error}" if newest[-1].error else ""
         yield _condition("run_failed", subject, failed + example, group=kind)
 

@@ -50,6 +50,14 @@ class TestAlerts:
         assert (waiting.message, waiting.attempts, waiting.not_before) == (message("M1"), 0, NOW)
         assert kit.state.alerts.waiting("webhook", 10) == []
 
+    def test_a_subject_may_be_of_any_length(self, kit: Kit) -> None:
+        text = "".join(chr(0x4E00 + n % 20_000) for n in range(10_000))
+        long = [Condition(kind="finding", subject=text + end, message=text, severity="warn") for end in "ab"]
+        change(kit, [alert(each) for each in long])
+        assert {each.condition.subject[-1] for each in kit.state.alerts.listed()} == {"a", "b"}
+        change(kit, [alert(long[0])])
+        assert [each.condition for each in kit.state.alerts.listed()] == [long[0]]
+
     def test_an_error_while_deciding_changes_nothing(self, kit: Kit) -> None:
         change(kit, [alert()], (message("M1"), ("slack",)))
 
