@@ -19,7 +19,7 @@ from quantx.providers.options.dbn_days import CONFLICT, DELETED, PARTIAL
 from quantx.providers.options.dbn_definitions import CONTRADICTION
 from quantx.providers.options.dbn_rows import NO_TRADE
 from quantx.providers.options.symbology import AMBIGUOUS, NO_OPTION, REASONS, UNMAPPED
-from quantx.sandbox.option_archives import Records, compress, dbn_file, header, nanoseconds, records
+from quantx.sandbox.dbn_files import Records, compress, dbn_file, header, nanoseconds, records
 
 from .opened import all_rows, opened, rejections
 
