@@ -62,7 +62,7 @@ def header(schema: str, symbols: Symbols, *, first: date, days: int = 1, version
         SimpleNamespace(raw_symbol=symbol, intervals=[_interval(*span) for span in spans])
         for symbol, spans in symbols.items()
     ]
-    stated = {
+    stated: dict[str, Any] = {
         "dataset": "OPRA.PILLAR",
         "start": start,
         "end": start + days * _DAY,
