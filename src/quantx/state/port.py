@@ -36,6 +36,7 @@ Role = Literal[
     "publisher",
     "backup",
     "features",
+    "options",
 ]
 
 
