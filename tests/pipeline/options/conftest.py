@@ -129,7 +129,7 @@ class MemoryStore:
         self.before_commit()
         confirm()
         self.committed.append(arrival)
-        return MemberCounts(rows, rows if arrival.corrects is not None else 0, 0)
+        return MemberCounts(rows, rows if arrival.corrects else 0, 0)
 
 
 class StandingClock:
