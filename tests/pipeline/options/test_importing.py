@@ -162,7 +162,7 @@ def test_a_dry_run_says_what_would_be_done_and_records_nothing(option_import: Im
         "a.dbn": "nothing: imported before",
         "b.dbn": "import",
         "c.dbn": "skip: no table takes the schema mbp-10",
-        "d.dbn": "fail: its header is unreadable",
+        "d.dbn": "fail: d.dbn has no header",
     }
     assert option_import.states() == {"a.dbn": "done"}
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date
+from functools import partial
 from io import BufferedReader, RawIOBase
 from pathlib import Path
 from typing import IO, Any, Literal, Protocol
@@ -172,7 +173,7 @@ class MemberImporter:
         form = self._form(archive, member)
         self._step("reading the header")
         with self._opened(archive, member) as stream:
-            opened = form.open(member.name, stream, member.size)
+            opened = form.open(member.name, stream, member.size, partial(archive.symbology, member))
             content = content_of(opened.facts, archive.days, found)
             found = self._kept(archive, member, found, content.source)
             earlier = members.earlier(member.name.rpartition("/")[2], content, digest)
