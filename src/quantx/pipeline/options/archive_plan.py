@@ -210,12 +210,12 @@ def dry_rows(plan: PlannedArchive, form_of: FormOf, members: OptionMembers) -> I
         yield DryRow(
             archive=plan.key.archive,
             member=member.name,
-            schema=facts and facts.schema,
-            kind=facts and facts.kind,
-            first=facts and facts.first,
-            last=facts and facts.last,
+            schema=None if facts is None else facts.schema,
+            kind=None if facts is None else facts.kind,
+            first=None if facts is None else facts.first,
+            last=None if facts is None else facts.last,
             bytes=member.size,
-            rows=facts and facts.rows,
+            rows=None if facts is None else facts.rows,
             condition=member.condition,
             action=_action(member, found, recorded.get(member.name), members),
         )
