@@ -37,6 +37,7 @@ Role = Literal[
     "publisher",
     "backup",
     "features",
+    "options",
 ]
 
 

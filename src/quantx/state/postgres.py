@@ -38,6 +38,7 @@ _LOCKS: dict[Role, int] = {
     "publisher": 7_013_024,
     "backup": 7_013_026,
     "features": 7_013_028,
+    "options": 7_013_029,
 }
 
 
