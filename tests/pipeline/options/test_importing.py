@@ -109,7 +109,7 @@ def test_the_raw_object_has_the_facts_and_where_it_is_kept_the_bytes(option_impo
 
 
 def test_a_large_member_lies_in_several_objects_in_its_order(option_import: Import) -> None:
-    body = MAY_1 + b" " * 70_000_000
+    body = MAY_1 + b" " * 40_000_000
     option_import.run(MemoryArchive({"a.dbn": body}))
     paths = sorted(option_import.location.paths("raw"))
     assert len(paths) == 3
