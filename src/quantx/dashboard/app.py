@@ -74,6 +74,7 @@ def create_app(
         lifespan=lifespan,
     )
     app.state.navigation = [(page.path, page.title) for page in pages if page.title]
+    app.state.sections = {page.path.split("/")[1] for page in pages}
     app.state.actions = {action.name: action for action in actions}
     return app
 

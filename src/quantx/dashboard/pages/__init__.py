@@ -10,4 +10,4 @@ PAGES: tuple[WebPage, ...] = (
     *overview.PAGES,
     *audit.PAGES,
 )
-ACTIONS: tuple[Action, ...] = ()
+ACTIONS: tuple[Action, ...] = (*overview.ACTIONS,)
