@@ -56,6 +56,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        dashboard.begin()
         yield
         await run_in_threadpool(dashboard.close)
 

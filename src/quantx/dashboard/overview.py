@@ -9,16 +9,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Literal
+from urllib.parse import quote
 
 from quantx.dashboard.freshness import DueTimes, FreshUniverse
 
 Answer = Literal["good", "warn", "bad", "unknown"]
 _ORDER = ("bad", "unknown", "warn", "good")
 _ANSWERS: Mapping[Answer, str] = {
-    "good": "Yes: the numbers can be used.",
-    "warn": "Yes, with the exceptions below.",
-    "bad": "No: do not use the numbers below yet.",
-    "unknown": "Not known.",
+    "good": "Yes: today's numbers can be used.",
+    "warn": "Yes, today's numbers can be used, with the exceptions below.",
+    "bad": "No: today's numbers can't be used yet, for the reasons below.",
+    "unknown": "Whether today's numbers can be used is not known.",
 }
 _LATE_QUEUE = 3600.0  # seconds that a message waits before a worker seems to be missing
 
@@ -129,7 +130,7 @@ def _of_lake(facts: OverviewFacts, updated: Sequence[FreshUniverse]) -> Iterator
         yield Reason(
             level=each.level,
             text=text,
-            link=f"/universes?name={each.universe}",
+            link=f"/universes?name={quote(each.universe)}",
             link_text="its members",
             action="update.plan" if each.level == "bad" else "",
         )
@@ -175,7 +176,7 @@ def _notes(facts: OverviewFacts, updated: Sequence[FreshUniverse]) -> Iterator[s
         of = sum(each.members for each in updated if each.coming is not None)
         days = " and ".join(day.isoformat() for day in coming)
         yield f"The session of {days} is due by {moment(facts.times.next_due_at)}; {have:,} of {of:,} members have it."
-    if facts.database_problem:
+    if facts.database_problem and not facts.lake_problem:
         yield (
             f"The database does not answer: {facts.database_problem}. This page shows what the lake and its reports"
             " have; queue, failed tasks and back-off are not known, and actions must wait."
@@ -187,26 +188,24 @@ def _summary(facts: OverviewFacts, updated: Sequence[FreshUniverse]) -> str:
     if not due:
         return ""
     complete = sum(each.level == "good" for each in updated)
-    universes = (
-        "the only universe has" if len(updated) == complete == 1 else f"{complete} of {len(updated)} universes have"
-    )
-    return f"{universes[0].upper()}{universes[1:]} every session that is due, up to {max(due)}."
+    every = f"{complete} of {counted(len(updated), 'universe')} {'has' if len(updated) == 1 else 'have'}"
+    return f"{every} each session that is due, up to {max(due):%A} {max(due)}."
 
 
 def _universe_card(each: FreshUniverse, level: Answer | None = None) -> Card:
-    parts = []
+    parts = [f"have {each.due}" if each.due is not None else "no session was due in the last month"]
     if each.late:
         parts.append(f"{len(each.late):,} late")
     if each.silent:
-        parts.append(f"{each.silent:,} without a bar in the last sessions")
-    if each.newest is not None and each.due is not None and each.newest > each.due:
-        parts.append(f"{each.with_coming:,} have {each.newest} already")
+        parts.append(f"{each.silent:,} without recent bars")
+    if each.with_coming:
+        parts.append(f"{each.with_coming:,} have {each.coming} already")
     return Card(
         title=each.universe,
-        value=f"{each.current:,} of {each.members:,} have {each.due or 'no session yet'}",
+        value=f"{each.current:,} of {counted(each.members, 'member')}",
         detail="; ".join(parts),
         level=level or each.level,
-        link=f"/universes?name={each.universe}",
+        link=f"/universes?name={quote(each.universe)}",
     )
 
 
@@ -216,10 +215,12 @@ def _system_cards(facts: OverviewFacts) -> Iterator[Card]:
     if run is None:
         yield Card(title="Last daily run", value="none yet", level="unknown", link="/runs")
     else:
-        state = "running" if run.unfinished else "complete" if not run.failed else f"{run.failed:,} tasks failed"
+        state = (
+            "running" if run.unfinished else "complete" if not run.failed else f"{counted(run.failed, 'task')} failed"
+        )
         level: Answer = "warn" if run.failed else "good"
         ago = duration((facts.times.now - run.at).total_seconds())
-        detail = f"{state}, {run.tasks:,} tasks, {moment(run.at)}"
+        detail = f"{state}, {counted(run.tasks, 'task')}, {moment(run.at)}"
         yield Card(title="Last daily run", value=f"{ago} ago", detail=detail, level=level, link=f"/runs/{run.id}")
     yield _findings_card(facts.findings)
     if facts.queue is None or facts.tasks is None:
@@ -261,7 +262,7 @@ def _findings_card(findings: Mapping[str, int] | None) -> Card:
     if findings is None:
         return Card(title="Critical findings", value="not known", detail="none were published yet", level="unknown")
     errors = findings.get("error", 0)
-    others = f"{findings.get('warn', 0):,} warnings, {findings.get('info', 0):,} notes"
+    others = f"{counted(findings.get('warn', 0), 'warning')}, {counted(findings.get('info', 0), 'note')}"
     level: Answer = "warn" if errors else "good"
     return Card(
         title="Critical findings", value=f"{errors:,}" if errors else "none", detail=others, level=level, link=link
@@ -270,6 +271,15 @@ def _findings_card(findings: Mapping[str, int] | None) -> Card:
 
 def _named(card: Card, title: str) -> Card:
     return Card(title=title, value=card.value, detail=card.detail, level=card.level)
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a count with its noun.
+
+    >>> counted(1, "task"), counted(1_200, "task")
+    ('1 task', '1,200 tasks')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def moment(at: datetime | date) -> str:
