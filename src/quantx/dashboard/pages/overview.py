@@ -54,6 +54,7 @@ def read_facts(dashboard: Dashboard) -> OverviewFacts:
 
 def _read_state(platform: Platform) -> dict[str, Any]:
     """Return the facts that `quantx status` shows, and the cost."""
+    from quantx.alerts.view import open_alerts
     from quantx.pipeline.reporting.status import status_of
 
     status = status_of(platform.state, platform.queue.depth(), platform.location.url, platform.clock.now())
@@ -65,6 +66,7 @@ def _read_state(platform: Platform) -> dict[str, Any]:
         "tasks": status["tasks"],
         "queue": status["queue"],
         "back_off": status["closed"],
+        "alerts": open_alerts(platform.state),
         "cost": _cost(platform) if platform.location.url.startswith(_AZURE) else None,
     }
 
@@ -81,11 +83,11 @@ def _run_of(row: dict[str, Any]) -> LastRun:
 
 def _cost(platform: Platform) -> float | None:
     """Return the estimated US dollars of a month; None before the first daily run."""
-    from quantx.cli.operate import _price_table
     from quantx.pipeline.reporting.cost import estimate, read_prices
+    from quantx.pipeline.reporting.price_table import price_table
 
     used = platform.state.runs.usage("daily", 30)
-    return estimate(read_prices(*_price_table(None)), used, None, 21).total if used.runs and used.tasks else None
+    return estimate(read_prices(*price_table(None)), used, None, 21).total if used.runs and used.tasks else None
 
 
 def _read_reports(lake: Lake, location: LakeLocation) -> dict[str, Any]:
