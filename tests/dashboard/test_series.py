@@ -12,7 +12,7 @@ from quantx.core.tables import BARS_1D, BARS_1M, FINDINGS, TABLES, UNIVERSE_MEMB
 from quantx.dashboard.pages.series import symbols_like
 from quantx.dashboard.series.chart import actions_of, chart_of, findings_of, markers_of, read_bars
 from quantx.dashboard.series.request import SeriesRequest
-from quantx.dashboard.series.tables import as_of_range, bar_table, provenance_of
+from quantx.dashboard.series.tables import FundamentalTable, as_of_range, bar_table, fundamental_table, provenance_of
 from quantx.errors import ConfigError, NotInLake
 from quantx.lake.protocol import CommitContext
 from quantx.lake.store import open_location
@@ -20,6 +20,7 @@ from quantx.lake.table import open_tables
 from quantx.reader import Lake, open_lake
 
 from ..reader.conftest import T1, lake, lake_folder  # noqa: F401 – fixtures
+from ..reader.filed_lake import filed_lake
 from ..reader.test_renames import lake as renamed  # noqa: F401 – a fixture
 from ..reader.test_renames import location  # noqa: F401 – a fixture
 from .client import reader_of
@@ -103,9 +104,7 @@ def test_the_slider_begins_when_the_first_row_was_known(lake: Lake) -> None:  # 
     assert (known.first, known.value) == ((date(2024, 1, 10) - date(1970, 1, 1)).days, known.first + 1)
 
 
-@pytest.mark.parametrize(
-    "given", [{"adjust": "all"}, {"timeframe": "5m"}, {"period": "day"}, {"field": "vwap"}, {"page": "-1"}]
-)
+@pytest.mark.parametrize("given", [{"adjust": "all"}, {"timeframe": "5m"}, {"period": "day"}, {"page": "-1"}])
 def test_a_wrong_choice_is_an_error(given: dict[str, str]) -> None:
     with pytest.raises(ConfigError, match=next(iter(given))):
         SeriesRequest.parse({"symbol": "AAA", **given})
@@ -180,3 +179,19 @@ def test_a_point_before_a_rename_is_that_of_the_shown_security(renamed: Lake) ->
     """On that day META was the symbol of a fund."""
     page = reader_of(renamed.url).get("/series?symbol=META&point=2021-11-01").text
     assert "FB 2021-11-01: close 300 USD" in page
+
+
+def test_fundamentals_lead_to_where_they_came_from(tmp_path: Path) -> None:
+    filed = open_lake(str(filed_lake(tmp_path / "lake")))
+    request = SeriesRequest.parse({"symbol": "ACME"})
+    table = fundamental_table(filed, request)
+    assert isinstance(table, FundamentalTable)
+    assert table.ends[:3] == ["2024-09-30", "2024-06-30", "2024-03-31"]
+    concept, unit, cells = table.rows[0]
+    assert (concept, unit, [text for _, text in cells][:3]) == ("revenue", "USD", ["–", "120", "101"])
+    assert cells[2][0] == "/series?symbol=ACME&point=2024-03-31&field=revenue_quarter#point"
+    found = provenance_of(filed, request.with_(point="2024-03-31", field="revenue_quarter"))
+    assert found is not None
+    assert "revenue_quarter 101 USD, from sec" in found.title
+    known = fundamental_table(filed, request.with_(as_of="2020-01-01"))
+    assert isinstance(known, str)

@@ -31,7 +31,7 @@ class SeriesRequest:
     vendors: str = ""  # 1: also the lines of other vendors
     period: str = "quarter"
     point: str = ""  # the day, or the minute, whose value is explained
-    field: str = "close"
+    field: str = "close"  # of a bar, or a concept and its period, as in revenue_annual
     page: str = "1"  # of the table of bars, from the newest bar
 
     @staticmethod
@@ -47,7 +47,6 @@ class SeriesRequest:
             ("adjust", ADJUSTMENTS),
             ("timeframe", TIMEFRAMES),
             ("period", PERIODS),
-            ("field", FIELDS),
         ):
             if (value := getattr(request, name)) not in choices:
                 raise ConfigError(f"{name}={value[:60]!r} must be one of {', '.join(choices)}")

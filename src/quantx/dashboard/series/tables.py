@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 import polars as pl
 
 from quantx.dashboard.series.chart import SeriesBars, point_of
-from quantx.dashboard.series.request import PERIODS, SeriesRequest
+from quantx.dashboard.series.request import FIELDS, PERIODS, SeriesRequest
 from quantx.errors import ConfigError, QuantxError
 from quantx.pages.views import HtmlTable, table_of, text_of
 from quantx.reader.explain.screen import ScreenSection
@@ -36,6 +36,15 @@ class BarTable:
     total: int
     newer: str | None  # addresses
     older: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FundamentalTable:
+    """Concepts by the ends of their periods; each value is a link to its provenance."""
+
+    caption: str
+    ends: Sequence[str]
+    rows: Sequence[tuple[str, str, Sequence[tuple[str, str]]]]  # concept, unit, address and text of each value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,13 +102,12 @@ def finding_table(findings: pl.DataFrame) -> HtmlTable:
     return table_of(_dicts(findings.head(_EVENTS)), "Open and acknowledged findings", heads)
 
 
-def fundamental_table(lake: Lake, request: SeriesRequest) -> HtmlTable | str:
+def fundamental_table(lake: Lake, request: SeriesRequest) -> FundamentalTable | str:
     """Return the newest periods of the main concepts, a column per end of a period; a text where there are none."""
+    period, as_of, on = PERIODS[request.period], request.as_of or None, request.on or None
     try:
         with collected_warnings() as warned:
-            rows = lake.fundamentals(
-                request.symbol, period=PERIODS[request.period], as_of=request.as_of or None, on=request.on or None
-            )
+            rows = lake.fundamentals(request.symbol, period=period, as_of=as_of, on=on)
     except QuantxError as error:
         return str(error)
     rows = rows.filter(pl.col("concept").is_in(CONCEPTS))
@@ -108,13 +116,20 @@ def fundamental_table(lake: Lake, request: SeriesRequest) -> HtmlTable | str:
     ends = sorted(rows["end"].unique(), reverse=True)[:_PERIODS]
     values = {(concept, end): value for concept, end, value in rows.select("concept", "end", "value").iter_rows()}
     units = dict(rows.select("concept", "unit").iter_rows())
-    shown = [name for name in CONCEPTS if name in units]
-    table = [
-        [name.replace("_", " "), units[name] or "–", *(_amount(values.get((name, end))) for end in ends)]
-        for name in shown
-    ]
-    caption = f"Fundamentals by {request.period}, as last filed"
-    return HtmlTable(caption, ["concept", "unit", *map(str, ends)], table, frozenset(range(2, 2 + len(ends))))
+
+    def cell(concept: str, end: date) -> tuple[str, str]:
+        address = request.address(point=end.isoformat(), field=f"{concept}_{period}")
+        return f"{address}#point", _amount(values.get((concept, end)))
+
+    return FundamentalTable(
+        caption=f"Fundamentals by {period}, as last filed",
+        ends=[end.isoformat() for end in ends],
+        rows=[
+            (name.replace("_", " "), units[name] or "–", [cell(name, end) for end in ends])
+            for name in CONCEPTS
+            if name in units
+        ],
+    )
 
 
 def provenance_of(lake: Lake, request: SeriesRequest) -> PointProvenance | None:
@@ -122,13 +137,14 @@ def provenance_of(lake: Lake, request: SeriesRequest) -> PointProvenance | None:
     if not request.point:
         return None
     day, _, minute = request.point.partition("T")
+    of_bar = request.field in FIELDS
     try:
         explained = lake.explain(
-            _symbol_of_day(lake, request, day),
+            _symbol_of_day(lake, request, day) if of_bar else request.symbol,
             day,
             field=request.field,
             time=minute or None,
-            source=request.source or None,
+            source=(request.source or None) if of_bar else None,
             as_of=request.as_of or None,
         )
     except QuantxError as error:
