@@ -51,6 +51,10 @@ class Dashboard:
         """The place of the lake, with its reports; raises as `lake`."""
         return location_of(self.settings)
 
+    def begin(self) -> None:
+        """Begin to open what the first page needs."""
+        self._platform.begin()
+
     @contextmanager
     def platform(self) -> Iterator[Platform | None]:
         """Yield the open platform; None where the database does not answer, with the reason in `no_database`.

@@ -41,6 +41,11 @@ class KeptPlatform:
         self._not_before = 0.0  # monotonic
         self.reason = ""  # why there is no platform
 
+    def begin(self) -> None:
+        """Begin to open the platform, for the first use."""
+        with self._lock:
+            self._opening = self._opening or self._threads.submit(self._open)
+
     @contextmanager
     def use(self, wait: float, *, at_once: bool = False) -> Iterator[Platform | None]:
         """Yield the platform; None where it can't be opened within `wait` seconds, with the `reason`.

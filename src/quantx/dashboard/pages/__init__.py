@@ -16,4 +16,4 @@ PAGES: tuple[WebPage, ...] = (
     *data.PAGES,
     *data_api.PAGES,
 )
-ACTIONS: tuple[Action, ...] = ()
+ACTIONS: tuple[Action, ...] = (*overview.ACTIONS,)
