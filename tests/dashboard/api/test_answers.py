@@ -106,7 +106,7 @@ def test_an_answer_has_a_bound(client: TestClient) -> None:
     """The fixture allows 200 values; the table has 8 days with 6 weekdays."""
     many = client.get(f"{BARS}?symbols=AAA,BBB,BRK.B,0700.HK")
     assert many.status_code == 413
-    assert "4 symbols, 6 sessions, 10 columns" in many.json()["error"]["message"]
+    assert "4 symbols, 6 sessions, 10 columns to read" in many.json()["error"]["message"]
     assert client.get(f"{BARS}?symbols=AAA,BBB,BRK.B,0700.HK&columns=symbol,close").status_code == 200
     years = client.get("/api/v1/features?names=technical&symbols=AAA&start=1990-01-01")
     assert years.status_code == 413

@@ -53,8 +53,8 @@ def check_request(lake: Lake, resource: Resource, arguments: Mapping[str, Any], 
     if values > most:
         rows = f" of {per_session:,} minutes" if per_session > 1 else ""
         raise AnswerTooLarge(
-            f"the answer could need {values:,} values ({series:,} symbols, {sessions:,} sessions{rows}, {columns:,}"
-            f" columns that are read), and an answer may need {most:,}; {_NARROW}"
+            f"the answer could need {values:,} values ({_count(series, 'symbol')}, {_count(sessions, 'session')}{rows},"
+            f" {_count(columns, 'column')} to read), and an answer may need {most:,}; {_NARROW}"
         )
 
 
@@ -66,6 +66,10 @@ def check_answer(frame: pl.DataFrame, most: int) -> None:
             f"the answer has {values:,} values ({frame.height:,} rows, {frame.width:,} columns), and an answer may have"
             f" {most:,}; {_NARROW}"
         )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _series(lake: Lake, arguments: Mapping[str, Any]) -> int:

@@ -20,6 +20,7 @@ from quantx.reader.known_names import collected_warnings
 from quantx.reader.lake import Lake
 
 _MEMBERS, _CHANGES, _LISTS = 500, 100, 20  # shown
+_LONGEST = 500  # characters of a text
 
 
 def show(request: Request, dashboard: Dashboard) -> Response:
@@ -120,13 +121,15 @@ def _decision(text: bytes) -> dict[str, Any]:
 
 def _text(value: Any) -> Any:
     if isinstance(value, list):
-        return ", ".join(map(str, value[:20])) + (f" and {len(value) - 20:,} more" if len(value) > 20 else "") or "–"
-    return value
+        texts = ", ".join(str(each)[:_LONGEST] for each in value[:20])
+        return texts + (f" and {len(value) - 20:,} more" if len(value) > 20 else "") or "–"
+    return value[:_LONGEST] if isinstance(value, str) else value
 
 
 def _findings(lake: Lake, name: str) -> HtmlTable:
     heads = {"severity": "severity", "rule": "rule", "status": "status", "first_seen": "since", "message": "finding"}
-    return table_of(lake.findings(name).to_dicts(), "Findings about this universe", heads)
+    rows = lake.findings(name).head(_LISTS).with_columns(pl.col("message").str.slice(0, _LONGEST))
+    return table_of(rows.to_dicts(), "Findings about this universe", heads)
 
 
 PAGES = (WebPage(path="/universes", title="Universes", handler=show),)

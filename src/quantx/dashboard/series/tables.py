@@ -18,6 +18,7 @@ from quantx.reader.lake import Lake
 
 _BARS = 50  # on a page of the table
 _EVENTS = 40
+_LONGEST = 500  # characters of a message
 _PERIODS = 8
 CONCEPTS = (
     *("revenue", "gross_profit", "operating_income", "net_income", "eps_diluted", "operating_cash_flow"),
@@ -99,7 +100,8 @@ def event_table(actions: pl.DataFrame) -> HtmlTable:
 def finding_table(findings: pl.DataFrame) -> HtmlTable:
     """Return the findings, the worst first."""
     heads = {"severity": "severity", "rule": "rule", "first_day": "from", "status": "status", "message": "finding"}
-    return table_of(_dicts(findings.head(_EVENTS)), "Open and acknowledged findings", heads)
+    shown = findings.head(_EVENTS).with_columns(pl.col("message").str.slice(0, _LONGEST))
+    return table_of(_dicts(shown), "Open and acknowledged findings", heads)
 
 
 def fundamental_table(lake: Lake, request: SeriesRequest) -> FundamentalTable | str:
