@@ -81,11 +81,11 @@ def _run_of(row: dict[str, Any]) -> LastRun:
 
 def _cost(platform: Platform) -> float | None:
     """Return the estimated US dollars of a month; None before the first daily run."""
-    from quantx.cli.operate import _price_table
     from quantx.pipeline.reporting.cost import estimate, read_prices
+    from quantx.pipeline.reporting.price_table import price_table
 
     used = platform.state.runs.usage("daily", 30)
-    return estimate(read_prices(*_price_table(None)), used, None, 21).total if used.runs and used.tasks else None
+    return estimate(read_prices(*price_table(None)), used, None, 21).total if used.runs and used.tasks else None
 
 
 def _read_reports(lake: Lake, location: LakeLocation) -> dict[str, Any]:
