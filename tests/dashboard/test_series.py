@@ -123,6 +123,11 @@ def test_an_unknown_symbol_is_a_search(lake_folder: Path) -> None:  # noqa: F811
         read_bars(open_lake(str(lake_folder)), SeriesRequest.parse({"symbol": "ZZZZ"}))
 
 
+def test_a_search_for_a_symbol_leads_to_its_page(lake_folder: Path) -> None:  # noqa: F811
+    answer = reader_of(lake_folder).get("/series?q=%20aaa", follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/series?symbol=AAA")
+
+
 def test_a_search_finds_beginnings_of_symbols_and_parts_of_names() -> None:
     known = pl.DataFrame({"symbol": ["AAA", "BBB", "CCC"], "name": ["Alpha (a.b)", None, "Beta aa"]})
     assert symbols_like(known, "aa")["symbol"].to_list() == ["AAA", "CCC"]

@@ -175,7 +175,7 @@ def test_a_stranger_is_refused_in_json(client: TestClient) -> None:
 
 
 def test_an_address_that_does_not_exist_is_an_error_in_json(client: TestClient) -> None:
-    for path in ("/api/v1/barz", "/api/v2/bars"):
+    for path in ("/api/v1/barz", "/api/v2/bars", "/api/", "/api/v1/bars/AAA"):
         answer = client.get(path)
         assert answer.status_code == 404
-        assert answer.json()["error"]["message"]
+        assert "there are /api/v1/bars, /api/v1/panel" in answer.json()["error"]["message"]

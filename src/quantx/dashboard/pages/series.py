@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from quantx.core.tables import UNIVERSE_MEMBERS
 from quantx.dashboard.context import Dashboard
@@ -87,6 +87,8 @@ def _series(request: Request, lake: Lake, wanted: SeriesRequest) -> Response:
 
 def _search(request: Request, lake: Lake, text: str, problem: str = "", status: int = 200) -> Response:
     found = symbols_like(_known(lake), text)
+    if not problem and text.strip().upper() in found["symbol"] and text.strip():
+        return RedirectResponse(SeriesRequest(symbol=text.strip().upper()).address(), 303)
     values = {"query": text, "problem": problem, "total": found.height, "symbols": found.head(_LISTED).to_dicts()}
     return rendered(request, "series_search.html", title="Series", status=status, **values)
 
