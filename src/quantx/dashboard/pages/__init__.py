@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from quantx.dashboard.actions import Action
 from quantx.dashboard.page import WebPage
-from quantx.dashboard.pages import audit, overview
+from quantx.dashboard.pages import audit, overview, runs, tasks
 
 PAGES: tuple[WebPage, ...] = (
     *overview.PAGES,
+    *runs.PAGES,
+    *tasks.PAGES,
     *audit.PAGES,
 )
-ACTIONS: tuple[Action, ...] = ()
+ACTIONS: tuple[Action, ...] = (*tasks.ACTIONS,)
