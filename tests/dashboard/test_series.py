@@ -12,7 +12,8 @@ from quantx.core.tables import BARS_1D, BARS_1M, FINDINGS, TABLES, UNIVERSE_MEMB
 from quantx.dashboard.pages.series import symbols_like
 from quantx.dashboard.series.chart import actions_of, chart_of, findings_of, markers_of, read_bars
 from quantx.dashboard.series.request import SeriesRequest
-from quantx.dashboard.series.tables import FundamentalTable, as_of_range, bar_table, fundamental_table, provenance_of
+from quantx.dashboard.series.tables import as_of_range, bar_table, fundamental_table, provenance_of
+from quantx.dashboard.tables import ShownTable
 from quantx.errors import ConfigError, NotInLake
 from quantx.lake.protocol import CommitContext
 from quantx.lake.store import open_location
@@ -79,7 +80,8 @@ def test_the_table_has_pages_from_the_newest_bar(lake: Lake) -> None:  # noqa: F
     bars = read_bars(lake, SeriesRequest.parse({"symbol": "AAA", "page": "7"}))
     table = bar_table(bars)
     assert (table.first, table.last, table.total, table.newer, table.older) == (1, 5, 5, None, None)
-    assert table.rows[0][:2] == ("/series?symbol=AAA&point=2024-01-04&page=7#point", "2024-01-04")
+    first = table.table.rows[0][0]
+    assert (first.href, first.text) == ("/series?symbol=AAA&point=2024-01-04&page=7#point", "2024-01-04")
 
 
 def test_minutes_begin_with_the_last_session_on_the_clock_of_the_exchange(tmp_path: Path) -> None:
@@ -190,11 +192,12 @@ def test_fundamentals_lead_to_where_they_came_from(tmp_path: Path) -> None:
     filed = open_lake(str(filed_lake(tmp_path / "lake")))
     request = SeriesRequest.parse({"symbol": "ACME"})
     table = fundamental_table(filed, request)
-    assert isinstance(table, FundamentalTable)
-    assert table.ends[:3] == ["2024-09-30", "2024-06-30", "2024-03-31"]
-    concept, unit, cells = table.rows[0]
-    assert (concept, unit, [text for _, text in cells][:3]) == ("revenue", "USD", ["–", "120", "101"])
-    assert cells[2][0] == "/series?symbol=ACME&point=2024-03-31&field=revenue_quarter#point"
+    assert isinstance(table, ShownTable)
+    assert list(table.heads[:4]) == ["concept", "unit", "2024-09-30", "2024-06-30"]
+    assert [cell.text for cell in table.rows[0][:5]] == ["revenue", "USD", "–", "120", "101"]
+    assert [cell.href for cell in table.rows[0][2:5:2]] == [
+        "", "/series?symbol=ACME&point=2024-03-31&field=revenue_quarter#point"
+    ]  # fmt: skip
     found = provenance_of(filed, request.with_(point="2024-03-31", field="revenue_quarter"))
     assert found is not None
     assert "revenue_quarter 101 USD, from sec" in found.title

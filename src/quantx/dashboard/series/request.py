@@ -74,3 +74,8 @@ class SeriesRequest:
         plain = SeriesRequest(symbol="").__dict__
         texts = {name: text for name, text in self.with_(**values).__dict__.items() if text != plain[name]}
         return f"{path}?{urlencode(texts)}"
+
+
+def address_of(row: Mapping[str, Any]) -> str:
+    """Return the address of the page of a row's symbol."""
+    return SeriesRequest(symbol=row["symbol"]).address()
