@@ -5,10 +5,12 @@ from __future__ import annotations
 from quantx.dashboard.actions import Action
 from quantx.dashboard.api import handler as data_api
 from quantx.dashboard.page import WebPage
-from quantx.dashboard.pages import audit, coverage, data, overview, series, universes
+from quantx.dashboard.pages import audit, coverage, data, overview, runs, series, tasks, universes
 
 PAGES: tuple[WebPage, ...] = (
     *overview.PAGES,
+    *runs.PAGES,
+    *tasks.PAGES,
     *series.PAGES,
     *universes.PAGES,
     *coverage.PAGES,
@@ -16,4 +18,7 @@ PAGES: tuple[WebPage, ...] = (
     *data.PAGES,
     *data_api.PAGES,
 )
-ACTIONS: tuple[Action, ...] = (*overview.ACTIONS,)
+ACTIONS: tuple[Action, ...] = (
+    *overview.ACTIONS,
+    *tasks.ACTIONS,
+)
