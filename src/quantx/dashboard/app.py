@@ -16,11 +16,12 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from quantx.dashboard.actions import DONE, Action, parse_form, run_action, with_outcome
+from quantx.dashboard.api.handler import error_answer
 from quantx.dashboard.context import Dashboard
 from quantx.dashboard.guard import HEADERS, Guard
 from quantx.dashboard.page import WebPage, rendered
@@ -143,6 +144,6 @@ def _bug(request: Request, error: Exception) -> Response:
 
 def _answer(request: Request, status: int, text: str) -> Response:
     if request.url.path.startswith("/api/"):
-        return PlainTextResponse(f"{text}\n", status)
+        return error_answer(status, "Refused" if status < 500 else "Failed", text)
     title = _TITLES.get(status, _TITLES[400])
     return rendered(request, "problem.html", title=title, status=status, text=text)

@@ -109,7 +109,8 @@ class TokenSignIn:
         if kind.lower() == "bearer" and request.method in ("GET", "HEAD") and self.is_valid(token.strip()):
             return User(self._user.name, "reader")
         raise Refused(
-            "This browser is not signed in. Open the address that `quantx dashboard` has printed, with its token."
+            "This browser is not signed in. Open the address that `quantx dashboard` has printed, with its token; a"
+            " program sends that token as `Authorization: Bearer …`."
         )
 
     def is_valid(self, session: str) -> bool:

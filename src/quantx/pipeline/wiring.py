@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import cache, partial
 
-from quantx.core.tables import TABLES
+from quantx.core.model import FetchTask
+from quantx.core.tables import BARS_1M, TABLES
 from quantx.core.tombstones import Tombstone
 from quantx.pipeline.curating.curator import Curator
 from quantx.pipeline.curating.normalize import Normalize, normalize_round
 from quantx.pipeline.deleting.delete import Deleter, OnStep
 from quantx.pipeline.fetching.landing import Progress
+from quantx.pipeline.fetching.own_work import OwnResult
 from quantx.pipeline.fetching.worker import Worker
 from quantx.pipeline.reporting.run_report import report_ended_runs
 from quantx.pipeline.reprocessing.reprocess import Reprocessor
+from quantx.pipeline.reprocessing.summary import ReprocessSummary
 from quantx.pipeline.runtime.import_sources import reader_of_imports
 from quantx.pipeline.runtime.platform import Platform
 from quantx.pipeline.runtime.roles import RoleHolder, take_role
@@ -23,6 +26,7 @@ from quantx.pipeline.verifying.verify import Verifier
 from quantx.providers.protocol import Provider
 from quantx.providers.registry import VENDORS, vendor_to_read
 from quantx.settings.concepts import read_concepts
+from quantx.state.option_members.port import MEMBER_TASKS
 
 
 def worker_of(
@@ -47,8 +51,15 @@ def worker_of(
         runtime=platform.runtime,
         curator=curator or curator_of(platform),
         report_ended_runs=partial(report_ended_runs, state, platform.location, platform.clock),
+        own_work={MEMBER_TASKS: partial(_import_member, platform)},
         on_progress=on_progress,
     )
+
+
+def _import_member(platform: Platform, task: FetchTask) -> OwnResult | None:
+    from quantx.pipeline.options.inbox import import_task  # loads libraries that only archives of options need
+
+    return import_task(platform, task)
 
 
 def curator_of(platform: Platform, *, normalize: Normalize = normalize_round) -> Curator:
@@ -78,6 +89,20 @@ def reprocessor_of(platform: Platform) -> Reprocessor:
     """Return a reprocessor, which derives the tables again as the curator does."""
     state = platform.state
     return Reprocessor(curator=curator_of(platform), runs=state.runs, replies=state.replies, series=state.series)
+
+
+def inspect_reprocessed(platform: Platform, done: Sequence[ReprocessSummary]) -> list[str]:
+    """Inspect the symbols that were derived again, as after updates; return the names of the failed inspections."""
+    # Imported late: workers need no rules of inspections.
+    from quantx.pipeline.inspecting.inspection import ALL_DAYS, inspect_symbols
+
+    changed = [each for each in done if not each.dry_run]
+    touched = sorted({symbol for each in changed for _, symbol in each.touched})
+    if not touched or not platform.settings.inspect:
+        return []
+    with_minutes = any(any(each.tables.get(BARS_1M.name, {}).values()) for each in changed)
+    minutes = dict.fromkeys(touched, ALL_DAYS) if with_minutes else {}
+    return inspect_symbols(platform, platform.tables, touched, minutes=minutes)
 
 
 def verifier_of(platform: Platform) -> Verifier:

@@ -39,6 +39,12 @@ class DashboardSettings(BaseModel):
         None, description="the address of the state with the database role of that identity; by default `state_url`"
     )
 
+    dashboard_answer_values: int = Field(
+        5_000_000,
+        ge=1,
+        description="the most values, rows times columns, that an answer of the data over HTTP may have",
+    )
+
     @field_validator("dashboard_token")
     @classmethod
     def _check_token(cls, value: SecretStr | None) -> SecretStr | None:

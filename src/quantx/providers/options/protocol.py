@@ -6,10 +6,10 @@ nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
-from typing import BinaryIO, Literal, Protocol
+from typing import IO, Literal, Protocol
 
 import polars as pl
 
@@ -21,6 +21,7 @@ class MemberFacts:
     """What the header of a member says, before its rows are read."""
 
     kind: OptionKind | None  # None: no table takes this schema; the member is named and skipped
+    skipped: str | None = None  # why, where `kind` is None
     schema: str  # the form's own name of the content, as in cbbo-1m
     source: str  # the vendor's dataset as a source: databento
     first: date
@@ -54,6 +55,10 @@ class OptionMember(Protocol):
         ...
 
 
+# Returns the vendor's mapping of symbols beside a member, for members without one of their own; None: there is none.
+Symbology = Callable[[], bytes | None]
+
+
 class OptionForm(Protocol):
     """A form of members, chosen by the first bytes and by the name."""
 
@@ -63,6 +68,6 @@ class OptionForm(Protocol):
         """Return whether a member is of this form; `head` has its first 1,024 bytes."""
         ...
 
-    def open(self, name: str, stream: BinaryIO, size: int) -> OptionMember:
+    def open(self, name: str, stream: IO[bytes], size: int, symbology: Symbology | None = None) -> OptionMember:
         """Open a member, which reads its header only; MalformedPayload where it is unreadable."""
         ...
