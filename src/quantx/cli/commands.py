@@ -200,8 +200,8 @@ COMMANDS: Mapping[str, CommandModules] = {
 PANELS: Mapping[str, tuple[str, ...]] = {
     "Start": ("demo", "init", "config", "sandbox", "dashboard"),
     "Collect": (
-        *("refresh-universe", "backfill", "update-daily", "import", "fundamentals", "rates", "options"),
-        *("instruments", "work", "curate", "sweep"),
+        *("refresh-universe", "backfill", "update-daily", "import", "options", "fundamentals", "rates", "instruments"),
+        *("work", "curate", "sweep"),
     ),
     "Read": ("query", "sql", "db", "export", "snapshot", "show-manifest", "changes", "cache"),
     "Trust": (
