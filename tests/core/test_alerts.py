@@ -80,6 +80,14 @@ class TestTransitions:
         watch.alerts = seen
         assert watch.check(condition()) == ["Poison messages: queue"]
 
+    def test_a_topic_that_was_not_checked_one_by_one_stays_as_it_is(self) -> None:
+        first, crowd = (condition(subject, "finding", "gap") for subject in ("AAPL", "very many"))
+        seen = observe([], [first], KINDS, START)
+        seen = observe(seen.values(), [crowd], KINDS, START, ["finding/gap"])
+        assert {key: alert.present for key, alert in seen.items()} == {first.key: True, crowd.key: True}
+        seen = observe(seen.values(), [first], KINDS, START)
+        assert {key: alert.present for key, alert in seen.items()} == {first.key: True, crowd.key: False}
+
 
 class TestStorms:
     def test_one_that_begins_again_is_over_once_it_has_lasted(self) -> None:

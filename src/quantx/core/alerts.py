@@ -92,9 +92,13 @@ class AlertPolicy:
 
 
 def observe(
-    alerts: Iterable[Alert], conditions: Sequence[Condition], checked: Collection[str], now: datetime
+    alerts: Iterable[Alert],
+    conditions: Sequence[Condition],
+    checked: Collection[str],
+    now: datetime,
+    unchecked_topics: Collection[str] = (),
 ) -> dict[str, Alert]:
-    """Return the alerts by key as they are now. Alerts of kinds that were not `checked` stay as they are.
+    """Return the alerts by key as they are now. Those of kinds and topics that were not checked stay as they are.
 
     An alert that has been over for 30 days is left out.
     """
@@ -106,7 +110,7 @@ def observe(
         alert = replace(alert, begins=begins)
         if key in current:
             result[key] = _seen(alert, current.pop(key), now)
-        elif alert.present and alert.condition.kind in checked:
+        elif alert.present and alert.condition.kind in checked and alert.condition.topic not in unchecked_topics:
             result[key] = replace(alert, present=False, changed_at=now)
         elif alert.present or alert.announced or alert.changed_at > now - _KEPT:
             result[key] = alert

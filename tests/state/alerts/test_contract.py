@@ -179,11 +179,18 @@ class TestAlertFacts:
                 Finding("vendors_disagree", "warn", "MSFT", "apart", source="yahoo"),
             ]
         )
-        found = kit.state.alert_facts.open_findings(["vendors_disagree"])
+        found, crowded = kit.state.alert_facts.open_findings(["vendors_disagree"], 1)
+        assert crowded == {}
         assert [(row["rule"], row["subject"], row["source"]) for row in found] == [
             ("late", "us", ""),
             ("vendors_disagree", "MSFT", "yahoo"),
         ]
+
+    def test_a_rule_with_very_many_findings_is_a_number(self, kit: Kit) -> None:
+        kit.state.findings.note([Finding("gap", "error", f"S{n}", "missing") for n in range(3)])
+        kit.state.findings.note([Finding("late", "error", "us", "no run")])
+        found, crowded = kit.state.alert_facts.open_findings([], 2)
+        assert ([row["rule"] for row in found], crowded) == (["late"], {"gap": 3})
 
     def test_a_vendor_in_back_off_has_the_time_of_its_first_refusal(self, kit: Kit) -> None:
         assert kit.state.alert_facts.refused_since() == []

@@ -107,7 +107,14 @@ select universe, min(symbol) as symbol, watermark, count(*) as members from (
 -- name: open_findings
 select rule, severity, subject, source, dataset, first_day, message from findings
 where status = 'open' and (severity = 'error' or rule = any(%(rules)s::text[]))
+    and rule <> all(%(crowded)s::text[])
 order by rule, subject, source, first_day;
+
+-- name: crowded_rules
+-- Rules with more open findings than are read one by one.
+select rule, count(*) as findings from findings
+where status = 'open' and (severity = 'error' or rule = any(%(rules)s::text[]))
+group by rule having count(*) > %(most)s;
 
 -- name: refused_since
 select source, reason, closed_until, refused_since from quota
