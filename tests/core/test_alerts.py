@@ -74,6 +74,14 @@ class TestTransitions:
         watch.policy = AlertPolicy()
         assert watch.check() == []
 
+    def test_a_kind_that_goes_to_the_digest_ends_without_a_message_and_begins_anew(self) -> None:
+        watch = Watch()
+        watch.check(condition())
+        watch.policy = AlertPolicy(send={"poison": "digest"})
+        assert watch.check(condition()) == []
+        watch.policy = AlertPolicy()
+        assert watch.check(condition()) == ["Poison messages: queue"]
+
     def test_what_was_not_announced_is_so_once_there_is_a_channel(self) -> None:
         watch = Watch()
         seen = observe([], [condition()], KINDS, START)

@@ -76,7 +76,8 @@ def check_conditions(context: Context, now: datetime, leave_out: Collection[str]
         except QuantxError as error:
             log.warning("alerts.check_failed", check=kind, error=str(error))
             continue
-        conditions += [each for each in found if not {each.subject, each.group} & set(rule.leave_out)]
+        left_out = set(rule.leave_out)
+        conditions += [each for each in found if left_out.isdisjoint({each.group, each.subject, *each.subject.split()})]
         checked.add(kind)
     crowded = frozenset(each.topic for each in conditions if each.subject == CROWD)
     return CheckedConditions(tuple(conditions), frozenset(checked), crowded)

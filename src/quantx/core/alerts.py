@@ -139,7 +139,7 @@ def make_messages(
 
     `made` has the number of messages of the last day by topic.
     """
-    after = dict(alerts)
+    after = {key: alert if policy.at_once(alert.condition.kind) else _silent(alert) for key, alert in alerts.items()}
     due: dict[tuple[str, Transition], list[Alert]] = defaultdict(list)
     for alert in alerts.values():
         if (transition := _due(alert, policy, now)) is not None:
@@ -154,6 +154,11 @@ def make_messages(
         for alert in group:
             after[alert.condition.key] = replace(alert, announced=transition == "began")
     return after, messages
+
+
+def _silent(alert: Alert) -> Alert:
+    """Return an alert of a kind without messages of its own: it has none that an end must follow."""
+    return replace(alert, announced=False) if alert.announced else alert
 
 
 def _due(alert: Alert, policy: AlertPolicy, now: datetime) -> Transition | None:

@@ -68,8 +68,7 @@ class MemoryAlerts(Alerts):
             return [message for message, _ in change.messages]
 
     def _forget(self, now: datetime) -> None:
-        waiting = {key[0] for key, record in self._deliveries.items() if record.state == "waiting"}
-        old = {m.id for m in self._messages.values() if m.made_at < now - _KEPT} - waiting
+        old = {m.id for m in self._messages.values() if m.made_at < now - _KEPT}
         self._messages = {name: m for name, m in self._messages.items() if name not in old}
         self._deliveries = {key: record for key, record in self._deliveries.items() if key[0] not in old}
 

@@ -40,8 +40,7 @@ insert into alert_deliveries (message, channel, not_before, changed_at)
 select %(message)s, channel, %(now)s, %(now)s from unnest(%(channels)s::text[]) as c (channel);
 
 -- name: forget_messages
-delete from alert_messages m where made_at < %(now)s::timestamptz - interval '30 days'
-    and not exists (select from alert_deliveries d where d.message = m.id and d.state = 'waiting');
+delete from alert_messages where made_at < %(now)s::timestamptz - interval '30 days';
 
 -- name: waiting
 select d.channel, d.attempts, d.not_before, m.id, m.topic, m.transition, m.severity, m.title, m.lines, m.made_at
