@@ -285,3 +285,4 @@ def test_the_settings_of_a_rule_reach_the_limit() -> None:
     settings = Settings(alerts_rules={"disk": {"limit": 12}})  # type: ignore[dict-item]
     assert (settings.alert_limit("disk"), settings.alert_limit("circuit_open")) == (12, 30)
     assert settings.alert_limit("cost_above_budget") is None
+    assert settings.redacted()["alerts_rules"] == "{'disk': {'limit': 12.0}}"

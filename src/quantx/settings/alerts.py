@@ -29,6 +29,9 @@ class AlertRuleSettings(BaseModel):
     )
     leave_out: tuple[str, ...] = Field(default=(), description="subjects, or rules of findings, that make no alert")
 
+    def __repr__(self) -> str:  # as in the settings file: `quantx config` shows it
+        return repr(self.model_dump(exclude_defaults=True))
+
     @field_validator("channels")
     @classmethod
     def _check_channels(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
