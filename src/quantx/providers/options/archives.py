@@ -121,10 +121,33 @@ def open_archive(path: Path) -> OptionArchive:
     listing, files = Listing(), ExitStack()
     try:
         wanted = _list(path, listing, files)
-        lists = _read_lists(listing)
+        return _archive(path, listing, files, wanted)
     except BaseException:
         files.close()
         raise
+
+
+def open_zip(file: IO[bytes], name: str) -> OptionArchive | None:
+    """Open a zip in a file that can seek; None where it is one of LEAN, which is a single member.
+
+    Raises MalformedPayload where it is damaged.
+    """
+    listing, files = Listing(), ExitStack()
+    try:
+        with reading(name):
+            archive = files.enter_context(zipfile.ZipFile(file))
+        if holds_lean(archive):
+            files.close()
+            return None
+        list_zip(archive, listing)
+        return _archive(Path(name), listing, files, None)
+    except BaseException:
+        files.close()
+        raise
+
+
+def _archive(path: Path, listing: Listing, files: ExitStack, wanted: str | None) -> OptionArchive:
+    lists = _read_lists(listing)
     names = sorted(name for name in listing.entries if wanted is None or name == wanted)
     members = [_member(name, listing, lists) for name in names if PurePosixPath(name).name not in DESCRIPTIONS]
     described = [SkippedMember(name, "it describes the archive") for name in names if _is_description(name)]
