@@ -95,16 +95,14 @@ def contracts_of(rows: pl.DataFrame) -> pl.Series:
 def read_column(name: str, type_: Type) -> pl.Expr:
     """Return the values of a column of texts; null where a text is empty, or is no value of the type."""
     text = pl.col(name).str.strip_chars()
-    if type_ == "price":
-        value = text.cast(pl.Float64, strict=False)
-        read = pl.when(value.is_finite()).then(value)
-    elif type_ == "count":
-        read = text.cast(pl.Int64, strict=False)
-    elif type_ == "date":
-        read = text.str.to_date("%Y-%m-%d", strict=False)
-    else:
-        read = _instant(text)
-    return read.alias(name)
+    number = text.cast(pl.Float64, strict=False)
+    by_type = {
+        "price": pl.when(number.is_finite()).then(number),
+        "count": text.cast(pl.Int64, strict=False),
+        "date": text.str.to_date("%Y-%m-%d", strict=False),
+        "time": _instant(text),
+    }
+    return by_type[type_].alias(name)
 
 
 def fault(columns: CsvColumns, names: Sequence[str]) -> pl.Expr:
