@@ -49,7 +49,7 @@ prove: .venv/.dev  ## what needs big tools (checkov, azure-cli, buildah): templa
 lowest: .venv/.dev  ## the reader's tests on the oldest versions of Polars, deltalake, pandas and others that are allowed
 	sh requirements/lowest.sh $(ARGS)
 
-bench: .venv/.dev .venv/.azurite .venv/.arctic .venv/.spark  ## the measurements, into docs/benchmarks.md; ARGS="b1 --quick" shows some of them
+bench: .venv/.dev .venv/.azurite .venv/.arctic .venv/.databento .venv/.spark  ## the measurements, into docs/benchmarks.md; ARGS="b1 --quick" shows some of them
 	$(PY) -m benchmarks $(or $(ARGS),--write)
 
 docs: .venv/.site  ## serve the site of the documentation on http://127.0.0.1:8000
@@ -91,3 +91,5 @@ clean:  ## remove the environment, caches and what was built (not data/)
 	@sh requirements/azureml.sh
 .venv/.arctic: requirements/arctic.sh requirements/arctic.txt | .venv/.dev
 	@sh requirements/arctic.sh
+.venv/.databento: requirements/databento.sh requirements/databento.txt | .venv/.dev
+	@sh requirements/databento.sh

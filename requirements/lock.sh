@@ -35,6 +35,7 @@ pin spark.txt requirements/spark.in --no-deps --constraint requirements/librarie
 pin sail.txt pyproject.toml requirements/sail.in requirements/spark.in requirements/build.in --extra local \
     --no-emit-package pyspark-client --constraint requirements/libraries.txt "$@"
 pin arctic.txt requirements/arctic.in "$@"
+pin databento.txt requirements/databento.in "$@"
 pin azureml.txt requirements/azureml.in "$@"
 # For an image, as container/base.Dockerfile: one platform and one Python.
 at=3.13 pin ../infra/ml/environment/requirements.txt pyproject.toml infra/ml/environment/requirements.in --extra pipeline \

@@ -60,7 +60,7 @@ def test_changes_are_counted_and_listed(quantx: Run) -> None:
     assert bars is not None
     assert every is not None
     assert int(every[1]) - 2 >= int(bars[1]) >= 252  # other tests fetch more into the same lake, and reject rows
-    rows = json.loads(quantx("changes", "--symbols", "AAA", "--limit", 3, "--json").out)
+    rows = json.loads(quantx("changes", "--symbols", "AAA", "--kind", "new", "--limit", 3, "--json").out)
     assert [row["change"] for row in rows] == ["new"] * 3
     assert "nothing changed" in quantx("changes", "--since", "2099-01-01").out
 

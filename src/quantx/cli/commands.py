@@ -62,6 +62,11 @@ COMMANDS: Mapping[str, CommandModules] = {
         summary="Import bars from files: CSV, Parquet, Excel, archives. They are checked, revised and explained as a"
         " vendor's.",
     ),
+    "options": _of(
+        "options_group",
+        "options_import",
+        summary="Import options from a vendor's archives, check them, and show chains with implied volatilities.",
+    ),
     "work": _of(
         "data",
         summary="Process queued tasks: fetch, store, curate. Any number of workers may run; this is the container's"
@@ -107,7 +112,7 @@ COMMANDS: Mapping[str, CommandModules] = {
     ),
     "dashboard": _of(
         "dashboard",
-        summary="Serve the dashboard: freshness, runs, series, findings and actions, in a browser on this machine.",
+        summary="Serve the dashboard on 127.0.0.1 until stopped. Open the address that it prints: it has the token.",
     ),
     "coverage": _of(
         "coverage",
@@ -180,6 +185,7 @@ COMMANDS: Mapping[str, CommandModules] = {
         "state",
         summary="Keep the embedded PostgreSQL's state in the lake, for machines that do not outlive a run.",
     ),
+    "alerts": _of("alerts", summary="List what is wrong, send the messages about it, and test the channels."),
     "backup": _of(
         "backup",
         summary="Copy lake and state to another place, verify the copies, and restore them into an empty place.",
@@ -190,8 +196,8 @@ COMMANDS: Mapping[str, CommandModules] = {
 PANELS: Mapping[str, tuple[str, ...]] = {
     "Start": ("demo", "init", "config", "sandbox", "dashboard"),
     "Collect": (
-        *("refresh-universe", "backfill", "update-daily", "import", "fundamentals", "rates", "instruments"),
-        *("work", "curate", "sweep"),
+        *("refresh-universe", "backfill", "update-daily", "import", "fundamentals", "rates", "options"),
+        *("instruments", "work", "curate", "sweep"),
     ),
     "Read": ("query", "sql", "db", "export", "snapshot", "show-manifest", "changes", "cache"),
     "Trust": (
@@ -199,7 +205,7 @@ PANELS: Mapping[str, tuple[str, ...]] = {
         "reprocess",
     ),
     "Research": ("features", "research"),
-    "Operate": ("tasks", "ready", "cost", "compact", "backup", "migrate", "state", "delete"),
+    "Operate": ("tasks", "alerts", "ready", "cost", "compact", "backup", "migrate", "state", "delete"),
 }
 
 

@@ -173,6 +173,14 @@ class LakeLocation:
         except (obstore.exceptions.BaseError, OSError) as error:
             raise self._failure("read", path, error) from error
 
+    def size_of(self, path: str) -> int:
+        """Return the size of an object in bytes; raises as `get`."""
+        place, key = self._at(path)
+        try:
+            return int(obstore.get(place.store, key).meta["size"])  # without its body, as `has`
+        except (obstore.exceptions.BaseError, OSError) as error:
+            raise self._failure("read", path, error) from error
+
     def get_range(self, path: str, start: int, end: int) -> bytes:
         """Return the bytes of an object from `start` to `end` (exclusive); raises as `get`."""
         place, key = self._at(path)

@@ -6,12 +6,14 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import cache, partial
 
+from quantx.core.model import FetchTask
 from quantx.core.tables import TABLES
 from quantx.core.tombstones import Tombstone
 from quantx.pipeline.curating.curator import Curator
 from quantx.pipeline.curating.normalize import Normalize, normalize_round
 from quantx.pipeline.deleting.delete import Deleter, OnStep
 from quantx.pipeline.fetching.landing import Progress
+from quantx.pipeline.fetching.own_work import OwnResult
 from quantx.pipeline.fetching.worker import Worker
 from quantx.pipeline.reporting.run_report import report_ended_runs
 from quantx.pipeline.reprocessing.reprocess import Reprocessor
@@ -23,6 +25,7 @@ from quantx.pipeline.verifying.verify import Verifier
 from quantx.providers.protocol import Provider
 from quantx.providers.registry import VENDORS, vendor_to_read
 from quantx.settings.concepts import read_concepts
+from quantx.state.option_members.port import MEMBER_TASKS
 
 
 def worker_of(
@@ -47,8 +50,15 @@ def worker_of(
         runtime=platform.runtime,
         curator=curator or curator_of(platform),
         report_ended_runs=partial(report_ended_runs, state, platform.location, platform.clock),
+        own_work={MEMBER_TASKS: partial(_import_member, platform)},
         on_progress=on_progress,
     )
+
+
+def _import_member(platform: Platform, task: FetchTask) -> OwnResult | None:
+    from quantx.pipeline.options.inbox import import_task  # loads libraries that only archives of options need
+
+    return import_task(platform, task)
 
 
 def curator_of(platform: Platform, *, normalize: Normalize = normalize_round) -> Curator:

@@ -21,9 +21,12 @@ from quantx.core.foreign_errors import value_fact
 from quantx.core.schedule import parse_schedule
 from quantx.core.symbols import MARKETS as _MARKETS
 from quantx.errors import ConfigError
+from quantx.settings.alerts import AlertSettings
 from quantx.settings.azure_storage import StorageKey, parse_connection_string
 from quantx.settings.concepts import OWN_CONCEPTS
+from quantx.settings.dashboard import DashboardSettings
 from quantx.settings.imports import OWN_IMPORTS
+from quantx.settings.option_archives import OptionArchiveSettings
 from quantx.settings.redaction import without_secrets
 from quantx.settings.sources import DotEnvSource, FileSource, VariableSource, export_library_variables
 from quantx.settings.user_cache import user_cache
@@ -58,7 +61,7 @@ def preferred_vendors(
     return by_market.get(market, by_market.get("any", ()))
 
 
-class Settings(Vendors, BaseSettings):
+class Settings(Vendors, AlertSettings, DashboardSettings, OptionArchiveSettings, BaseSettings):
     """The configuration of one installation; read it with `load_settings`."""
 
     model_config = SettingsConfigDict(

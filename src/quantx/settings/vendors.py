@@ -131,10 +131,11 @@ BUILT_IN: Mapping[str, type[VendorSettings]] = {
 }
 # With these words the names of other settings begin: a vendor's prefix must be none of them.
 OTHER_SETTINGS = (
-    *("applicationinsights", "azure", "batch", "cache", "chunk", "concepts", "contact", "daily", "deadline"),
+    *("alerts", "applicationinsights", "azure", "batch", "cache", "chunk", "concepts", "contact", "daily"),
+    *("dashboard", "deadline"),
     *("estimator", "fallback", "features", "fundamentals", "held", "imports", "inspect", "lake", "lease", "log"),
-    *("lookback", "max", "mlflow", "queue", "rates", "raw", "research", "round", "s3", "settings", "sources", "spark"),
-    *("sql", "state", "studies", "universe", "use", "verify"),
+    *("lookback", "max", "mlflow", "options", "queue", "rates", "raw", "research", "round", "s3", "settings"),
+    *("sources", "spark", "sql", "state", "studies", "universe", "use", "verify"),
 )
 PACKAGES: ProviderPackages = read_packages(BUILT_IN, OTHER_SETTINGS)
 VENDOR_SETTINGS: Mapping[str, type[VendorSettings]] = {**BUILT_IN, **PACKAGES.settings}

@@ -12,11 +12,14 @@ from typing_extensions import override
 
 from quantx.core.model import Clock
 from quantx.errors import StateError
+from quantx.state.alerts.memory import MemoryAlertFacts, MemoryAlerts, MemoryJobOutcomes
+from quantx.state.audit.memory import MemoryAudit
 from quantx.state.deletions.memory import MemoryDeletions
 from quantx.state.findings.memory import MemoryFindings
 from quantx.state.gaps.memory import MemoryGaps
 from quantx.state.instruments.memory import MemoryInstruments
 from quantx.state.memory_records import Records
+from quantx.state.option_members.memory import MemoryOptionMembers
 from quantx.state.port import Hold, Role, State
 from quantx.state.quotas.memory import MemoryQuotas
 from quantx.state.replies.memory import MemoryReplies
@@ -46,6 +49,11 @@ class MemoryState(State):
         self.gaps = MemoryGaps(self.records)
         self.instruments = MemoryInstruments(self.records)
         self.deletions = MemoryDeletions(self.records, self.findings, self.gaps)
+        self.option_members = MemoryOptionMembers(self.records, actor)
+        self.audit = MemoryAudit(self.records)
+        self.alerts = MemoryAlerts(self.records)
+        self.alert_facts = MemoryAlertFacts(self.records, self.findings)
+        self.job_outcomes = MemoryJobOutcomes(self.records)
         self._actor = actor
         self._holds: dict[Role, _Held] = {}
         self._lake: Binding | None = None
@@ -90,6 +98,7 @@ class MemoryState(State):
         """Free the roles of an actor, as a database does when a connection ends."""
         with self.records.lock:
             self._holds = {role: held for role, held in self._holds.items() if held.actor != actor}
+            self.option_members.holder_died(actor)
 
     @override
     def close(self) -> None:

@@ -11,10 +11,13 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Literal, Protocol
 
+from quantx.state.alerts.port import AlertFacts, Alerts, JobOutcomes
+from quantx.state.audit.port import Audit
 from quantx.state.deletions.port import Deletions
 from quantx.state.findings.port import Findings
 from quantx.state.gaps.port import Gaps
 from quantx.state.instruments.port import Instruments
+from quantx.state.option_members.port import OptionMembers
 from quantx.state.quotas.port import Quotas
 from quantx.state.replies.port import Replies
 from quantx.state.rounds.port import Rounds
@@ -36,7 +39,11 @@ Role = Literal[
     "publisher",
     "backup",
     "features",
+<<<<<<< HEAD
     "options",
+=======
+    "alerts",
+>>>>>>> main
 ]
 
 
@@ -64,6 +71,11 @@ class State(Protocol):
     gaps: Gaps
     instruments: Instruments
     deletions: Deletions
+    option_members: OptionMembers
+    audit: Audit
+    alerts: Alerts
+    alert_facts: AlertFacts
+    job_outcomes: JobOutcomes
 
     def now(self) -> datetime:
         """Return the database's time, aware and in UTC."""

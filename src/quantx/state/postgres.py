@@ -8,11 +8,14 @@ from datetime import datetime
 from typing_extensions import override
 
 from quantx.azure_sign_in import AzureIdentity
+from quantx.state.alerts.postgres import PostgresAlertFacts, PostgresAlerts, PostgresJobOutcomes
+from quantx.state.audit.postgres import PostgresAudit
 from quantx.state.database import Database
 from quantx.state.deletions.postgres import PostgresDeletions
 from quantx.state.findings.postgres import PostgresFindings
 from quantx.state.gaps.postgres import PostgresGaps
 from quantx.state.instruments.postgres import PostgresInstruments
+from quantx.state.option_members.postgres import PostgresOptionMembers
 from quantx.state.port import Hold, Role, State
 from quantx.state.quotas.postgres import PostgresQuotas
 from quantx.state.replies.postgres import PostgresReplies
@@ -37,7 +40,8 @@ _LOCKS: dict[Role, int] = {
     "publisher": 7_013_024,
     "backup": 7_013_026,
     "features": 7_013_028,
-    "options": 7_013_029,
+    "options": 7_013_030,
+    "alerts": 7_013_040,
 }
 
 
@@ -58,6 +62,11 @@ class PostgresState(State):
         self.gaps = PostgresGaps(database)
         self.instruments = PostgresInstruments(database)
         self.deletions = PostgresDeletions(database)
+        self.option_members = PostgresOptionMembers(database)
+        self.audit = PostgresAudit(database)
+        self.alerts = PostgresAlerts(database)
+        self.alert_facts = PostgresAlertFacts(database)
+        self.job_outcomes = PostgresJobOutcomes(database)
 
     @override
     def now(self) -> datetime:

@@ -31,6 +31,7 @@ from quantx.pipeline.fetching.batch_outcomes import BatchOutcomes
 from quantx.pipeline.fetching.batch_size import BatchSize
 from quantx.pipeline.fetching.landing import Landing, Progress, close_vendor
 from quantx.pipeline.fetching.leases import Leases
+from quantx.pipeline.fetching.own_work import OwnHandler, OwnWork
 from quantx.pipeline.fetching.rate_limit import RateLimiter, StateTime
 from quantx.pipeline.fetching.reply_memory import ReplyMemory
 from quantx.pipeline.fetching.settled_poison import discard_settled_poison
@@ -81,6 +82,7 @@ class Worker:
     runtime: Runtime
     curator: Curator
     report_ended_runs: Callable[[], object]
+    own_work: Mapping[str, OwnHandler] = field(default_factory=dict)  # by dataset: what needs no vendor
     on_progress: Callable[[Progress], None] = lambda progress: None
     progress: Progress = field(default_factory=Progress)
 
@@ -92,6 +94,13 @@ class Worker:
         self._refused_by = set(self.providers)  # whose next answer is reported to the fleet
         self._leases: list[Leases] = []  # of the batches at work
         self._size = BatchSize(self.settings.chunk_size)
+        self._own = OwnWork(
+            handlers=self.own_work,
+            tasks=self.tasks,
+            queue=self.queue,
+            lease=self.settings.lease_seconds,
+            stopping=lambda: self.runtime.stopping,
+        )
         self._curates_beside = False
         self._memory = ReplyMemory(self.settings.held_bytes, self.runtime)
         self._widths = {s: p.capabilities.symbols_per_request for s, p in self.providers.items()}
@@ -212,9 +221,13 @@ class Worker:
 
     def _fetch_held(self, tasks: Sequence[FetchTask], leases: Leases, at_once: int) -> None:
         self._leases.append(leases)  # messages of tasks that were claimed without theirs may come meanwhile
+        own, fetched = ([t for t in tasks if self._own.is_own(t) is is_own] for is_own in (True, False))
         try:
             with shared_span("batch", [t.run_id for t in tasks], tasks=len(tasks)), leases.extended(self.runtime):
-                self._fetch_all(tasks, at_once, self._landing(leases))
+                if fetched:
+                    self._fetch_all(fetched, at_once, self._landing(leases))
+                if own:
+                    self._own.carry_out(own, leases, self._retry, self.progress)
         finally:
             self._leases.remove(leases)
         self.on_progress(self.progress)

@@ -27,6 +27,7 @@ from quantx.providers.importing.found import LeftOut
 log = structlog.get_logger()
 
 INBOX = "inbox"
+OPTIONS = "options"  # below it lie archives of options, which quantx.pipeline.options.inbox imports
 REFUSED = "import_refused"  # declared in core/quality/operational_rules.py
 _MOST_BYTES = 2_000_000_000  # that are copied to this machine at a time
 
@@ -72,6 +73,8 @@ def _waiting(platform: Platform) -> dict[str, dict[str, ListedObject]]:
     for path, found in platform.location.objects(INBOX).items():
         _, _, rest = path.partition("/")
         source, _, name = rest.partition("/")
+        if source == OPTIONS:
+            continue
         if path.rpartition("/")[2].startswith(".") or refused.get(path) == (found.e_tag or "-"):
             continue
         waiting[source if name else ""][path] = found

@@ -14,7 +14,7 @@ from quantx.providers.registry import VENDORS
 from quantx.settings import source_of
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
-_RESERVED = ("best", "any", "all", "none")
+_RESERVED = ("best", "any", "all", "none", "options")
 
 
 def checked_source(name: str) -> str:

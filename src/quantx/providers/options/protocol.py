@@ -6,10 +6,10 @@ nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
-from typing import BinaryIO, Literal, Protocol
+from typing import IO, Literal, Protocol
 
 import polars as pl
 
@@ -21,6 +21,7 @@ class MemberFacts:
     """What the header of a member says, before its rows are read."""
 
     kind: OptionKind | None  # None: no table takes this schema; the member is named and skipped
+    skipped: str | None = None  # why, where `kind` is None
     schema: str  # the form's own name of the content, as in cbbo-1m
     source: str  # the vendor's dataset as a source: databento
     first: date
@@ -32,9 +33,6 @@ class MemberFacts:
 class OptionBatch:
     """Decoded rows of one session, at most 262,144.
 
-    `date` of open interest is the day of its publication, which `public_at` has as an instant: the store gives it to
-    the session before. Bars are of any length, and a row per exchange is allowed, with `time` (the bar's start) and
-    `publisher` beside the values: the store makes one bar of a session of them.
     `rows` has `contract_index` (UInt32, a row of the member's `contracts`) and the value columns of the table of the
     member's kind; undefined values are null. `rejected` has the rows that name no contract: `reason`, `row` (JSON).
     """
@@ -57,6 +55,10 @@ class OptionMember(Protocol):
         ...
 
 
+# Returns the vendor's mapping of symbols beside a member, for members without one of their own; None: there is none.
+Symbology = Callable[[], bytes | None]
+
+
 class OptionForm(Protocol):
     """A form of members, chosen by the first bytes and by the name."""
 
@@ -66,6 +68,6 @@ class OptionForm(Protocol):
         """Return whether a member is of this form; `head` has its first 1,024 bytes."""
         ...
 
-    def open(self, name: str, stream: BinaryIO, size: int) -> OptionMember:
+    def open(self, name: str, stream: IO[bytes], size: int, symbology: Symbology | None = None) -> OptionMember:
         """Open a member, which reads its header only; MalformedPayload where it is unreadable."""
         ...

@@ -9,6 +9,7 @@ from typing_extensions import override
 
 from quantx.core.model import RunKind, Window
 from quantx.state.memory_records import Records, RunRecord, TaskRecord, sums
+from quantx.state.option_members.port import MEMBER_TASKS
 from quantx.state.runs.port import EndedRun, LastDaily, Runs, RunTotals, RunUsage, TaskUsage
 from quantx.state.universes.memory import current_members
 from quantx.state.values import UNFINISHED, Row, Universe
@@ -91,7 +92,11 @@ class MemoryRuns(Runs):
     def uninspected(self) -> dict[str, list[str]]:
         with self._records.lock:
             waiting = sorted(id_ for id_, r in self._records.runs.items() if r.finished_at and not r.inspected_at)
-            return {id_: sorted({t.series.symbol for t in self._records.tasks_of(id_)}) for id_ in waiting}
+            return {id_: sorted(self._symbols_of(id_)) for id_ in waiting}
+
+    def _symbols_of(self, run_id: str) -> set[str]:
+        tasks = self._records.tasks_of(run_id)
+        return {task.series.symbol for task in tasks if task.series.dataset != MEMBER_TASKS}
 
     @override
     def minute_windows(self, run_ids: Collection[str]) -> dict[str, Window]:

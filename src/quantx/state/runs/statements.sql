@@ -27,9 +27,9 @@ select report from runs where id = %(run_id)s;
 update runs set finished_at = clock_timestamp(), report = %(report)s where id = %(run_id)s and finished_at is null;
 
 -- name: uninspected
--- Reported runs without an inspection since, and the symbols of their tasks.
+-- Reported runs without an inspection since, and the symbols of their tasks; members of archives are no symbols.
 select r.id, coalesce(array_agg(distinct t.symbol) filter (where t.symbol is not null), '{}') as symbols
-from runs r left join tasks t on t.run_id = r.id
+from runs r left join tasks t on t.run_id = r.id and t.dataset <> 'option_members'
 where r.finished_at is not null and r.inspected_at is null group by r.id order by r.id;
 
 -- name: minute_windows

@@ -234,6 +234,18 @@ class MemoryTasks(Tasks):
         series.last_asked_at = self._records.clock.now()
 
     @override
+    def complete(self, task: FetchTask, new: int, changed: int, rejected: int) -> bool:
+        with self._records.lock:
+            record = self._held(task)
+            if record is None:
+                return False
+            for name, rows in (("new", new), ("changed", changed), ("rejected", rejected)):
+                record.rows[name] += rows
+            record.becomes("done", self._records.clock.now())
+            record.error_class = record.last_error = None
+            return True
+
+    @override
     def resend_lost(self, seconds: float) -> int:
         with self._records.lock:
             overdue = self._records.clock.now() - timedelta(seconds=seconds)

@@ -173,6 +173,10 @@ class Tasks(Protocol):
         """
         ...
 
+    def complete(self, task: FetchTask, new: int, changed: int, rejected: int) -> bool:
+        """Record that a task is done whose rows its holder has committed; False where it is no longer held."""
+        ...
+
     def resend_lost(self, seconds: float) -> int:
         """Queue the messages of unfinished tasks again that no worker holds and that are overdue by `seconds`.
 

@@ -164,6 +164,11 @@ class PostgresTasks(Tasks):
         return rows[0]["state"] == "failed" if rows else None
 
     @override
+    def complete(self, task: FetchTask, new: int, changed: int, rejected: int) -> bool:
+        held = {"id": task.id, "fence": task.fence}
+        return bool(self._database.rows("tasks.complete", **held, new=new, changed=changed, rejected=rejected))
+
+    @override
     def resend_lost(self, seconds: float) -> int:
         with self._database.transaction() as connection:
             lost = run(connection, "tasks.lost_tasks", {"seconds": seconds})

@@ -269,6 +269,15 @@ update tasks set
 where id = %(id)s and fence = %(fence)s and state = 'leased'
 returning state, source, dataset, timeframe, symbol;
 
+-- name: complete
+-- A task that needs no curator is done: its holder has committed its rows.
+update tasks set
+    state = 'done', lease_owner = null, lease_until = null, error_class = null, last_error = null,
+    rows_new = rows_new + %(new)s, rows_changed = rows_changed + %(changed)s,
+    rows_rejected = rows_rejected + %(rejected)s, updated_at = clock_timestamp()
+where id = %(id)s and fence = %(fence)s and state = 'leased'
+returning id;
+
 -- name: pass_on
 -- Fail a task at its vendor, and plan it at the fallback vendor, or return the task that is planned there.
 with given_up as (

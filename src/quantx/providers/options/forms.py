@@ -1,0 +1,25 @@
+"""The forms of option archives: which one reads a member is decided by its name and by its first bytes."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from quantx.errors import MalformedPayload
+from quantx.providers.options.archives import ArchiveMember, OptionArchive
+from quantx.providers.options.dbn import DbnForm
+from quantx.providers.options.protocol import OptionForm, OptionMember
+
+FORMS: tuple[OptionForm, ...] = (DbnForm(),)
+
+
+def form_of(name: str, head: bytes) -> OptionForm | None:
+    """Return the form of a member, None where no form reads it; `head` has its first 1,024 bytes."""
+    return next((form for form in FORMS if form.recognizes(name, head)), None)
+
+
+def open_member(archive: OptionArchive, member: ArchiveMember) -> OptionMember:
+    """Open a member of an archive; MalformedPayload where no form reads it, or its header is unreadable."""
+    form = form_of(member.name, archive.head(member))
+    if form is None:
+        raise MalformedPayload(f"{member.name} has no known form; {', '.join(each.name for each in FORMS)} are read")
+    return form.open(member.name, archive.open(member), member.size, partial(archive.symbology, member))

@@ -1,0 +1,1 @@
+"""The members of option archives, and what has become of each."""
