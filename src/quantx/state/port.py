@@ -39,7 +39,11 @@ Role = Literal[
     "publisher",
     "backup",
     "features",
+<<<<<<< HEAD
+    "options",
+=======
     "alerts",
+>>>>>>> main
 ]
 
 
