@@ -39,11 +39,8 @@ Role = Literal[
     "publisher",
     "backup",
     "features",
-<<<<<<< HEAD
     "options",
-=======
     "alerts",
->>>>>>> main
 ]
 
 
