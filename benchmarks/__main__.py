@@ -74,7 +74,7 @@ BENCHMARKS = {
     "r2": reader.run_azure,
     "r3": sql.run,
     "fundamentals-read": fundamentals.run,
-    "options": options.run,
+    "option-quotes": options.run,
 }
 
 

@@ -35,7 +35,7 @@ def run(folder: Path, *, quick: bool) -> Outcome:
     rows, file = contracts * MINUTES, folder / "opra-pillar-20250807.cbbo-1m.dbn.zst"
     apart("benchmarks.options:written", file=file, contracts=contracts)
     decoded = apart("benchmarks.options:decoded", file=file)
-    staged = apart("benchmarks.options:staged", file=file, lake={"lake_url": f"{folder}/lake"}, folder=folder)
+    staged = apart("benchmarks.options:staged", file=file, lake={"lake_url": f"{folder}/lake"}, folder=folder / "scratch")
     client = _converted(file, folder)
     peer = None if client is None else rows / min(client["cpu"])
     least = rows / min(staged["cpu"])
@@ -79,6 +79,7 @@ def staged(file: str, lake: dict[str, str], folder: str) -> dict[str, Any]:
     location = open_location(settings.lake_url, settings)
     results: dict[str, Any] = {"cpu": [], "seconds": []}
     for _ in range(_TRIES):
+        Path(folder).mkdir(exist_ok=True)
         with stretch() as whole, open_archive(Path(file)) as archive:
             archive.check(archive.members[0])
             with open_member(archive, archive.members[0]) as member:
