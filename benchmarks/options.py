@@ -35,7 +35,9 @@ def run(folder: Path, *, quick: bool) -> Outcome:
     rows, file = contracts * MINUTES, folder / "opra-pillar-20250807.cbbo-1m.dbn.zst"
     apart("benchmarks.options:written", file=file, contracts=contracts)
     decoded = apart("benchmarks.options:decoded", file=file)
-    staged = apart("benchmarks.options:staged", file=file, lake={"lake_url": f"{folder}/lake"}, folder=folder / "scratch")
+    staged = apart(
+        "benchmarks.options:staged", file=file, lake={"lake_url": f"{folder}/lake"}, folder=folder / "scratch"
+    )
     client = _converted(file, folder)
     peer = None if client is None else rows / min(client["cpu"])
     least = rows / min(staged["cpu"])
