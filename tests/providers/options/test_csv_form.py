@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import io
 import json
@@ -70,6 +71,13 @@ def test_a_text_that_is_no_value_rejects_its_row() -> None:
     assert json.loads(batch.rejected["row"][1])["bid"] == "x"
 
 
+def test_bytes_of_another_encoding_reject_their_rows_only() -> None:
+    rows = [f"2025-08-07,{CALL},5".encode(), b"2025-08-07,\xff,5", b"2025-08-07,\xfe"]
+    content = codecs.BOM_UTF8 + b"\n".join([b"date,symbol,open_interest", *rows, b""])
+    assert len(all_rows(opened(content, "a.csv"))) == 1
+    assert rejections(opened(content, "a.csv")) == ["the row names no option contract", WRONG_WIDTH]
+
+
 @pytest.mark.parametrize("strike", ["640.0005", "x", ""])
 def test_a_strike_that_can_not_be_is_rejected(strike: str) -> None:
     header = "date,root,expiration,right,strike,open_interest"
@@ -80,12 +88,12 @@ def test_a_strike_that_can_not_be_is_rejected(strike: str) -> None:
 @pytest.mark.parametrize(
     ("content", "fact"),
     [
-        (b"", "no CSV in UTF-8"),
+        (b"", "is no CSV"),
         (b"<html><body>Sign in</body></html>\n", "not those of one kind"),
         (text("date,symbol,open_interest,volume", "2025-08-07,x,1,2"), "not those of one kind"),
         (text("date,symbol,open_interest,Date", "2025-08-07,x,1,2"), "two columns of one name"),
         (b"date,symbol,open_interest\n2025-08-07,SPY   250815C00640000,50", "it may be cut"),
-        (b"date,symbol,open_interest\n2025-08-07,\xff\xfe,50\n", "no CSV in UTF-8"),
+        (b"date,\xff\xfe,open_interest\n2025-08-07,x,50\n", "not those of one kind"),
         (gzip.compress(text("date,symbol,open_interest", f"2025-08-07,{CALL},5"))[:-9], "cut or damaged"),
     ],
 )

@@ -5,6 +5,7 @@ docs/how-to/import-option-csv.md has the columns. A file is read twice: for its 
 
 from __future__ import annotations
 
+import codecs
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ WRONG_WIDTH = "the row has another number of fields than the header"
 _NAMES = (".csv", ".csv.gz", ".csv.zst")
 _PACKED = {b"\x1f\x8b\x08": "gzip", b"\x28\xb5\x2f": "zstd"}
 _BLOCK = 8 << 20
+_TO_ASCII = bytes(range(128)) + b"?" * 128
 _NO_DAY = date(1970, 1, 1)
 _KNOWN = "; ".join(f"{each.kind}: {', '.join(each.required)}" for each in KINDS)
 
@@ -163,21 +165,24 @@ class _CsvText:
 
         self._stream.seek(0)
         with reading(self._name):
-            tail = _Tail(_plain(self._stream))
+            texts = _Texts(_plain(self._stream))
             try:
                 yield csv.open_csv(
-                    pa.PythonFile(tail, "r"),
+                    pa.PythonFile(texts, "r"),
                     read_options=csv.ReadOptions(block_size=_BLOCK, use_threads=False),
                     parse_options=csv.ParseOptions(invalid_row_handler=skip),
                     convert_options=csv.ConvertOptions(column_types=dict.fromkeys(self._stated, pa.string())),
                 )
             except pa.ArrowInvalid:
-                raise MalformedPayload(f"{self._name} is no CSV in UTF-8; export it again") from None
-            self._last = tail.last
+                raise MalformedPayload(f"{self._name} is no CSV; export it again") from None
+            self._last = texts.last
 
 
-class _Tail:
-    """A stream that keeps its last byte, and that pyarrow does not close."""
+class _Texts:
+    """A stream of ASCII that keeps its last byte, and that pyarrow does not close.
+
+    Other bytes become question marks: no value has one, and pyarrow loses a row whose text it can't decode.
+    """
 
     closed = False
 
@@ -188,8 +193,22 @@ class _Tail:
     def read(self, size: int = -1) -> bytes:
         """Return the next bytes."""
         content: bytes = self._stream.read(size)
+        if not self.last:
+            content = content.removeprefix(codecs.BOM_UTF8)
         self.last = content[-1:] or self.last
-        return content
+        return content if content.isascii() else content.translate(_TO_ASCII)
+
+    def close(self) -> None:
+        """Leave the stream to its owner."""
+
+
+class _Kept:
+    """A stream that pyarrow does not close."""
+
+    closed = False
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self.read = stream.read
 
     def close(self) -> None:
         """Leave the stream to its owner."""
@@ -201,7 +220,7 @@ def _plain(stream: IO[bytes]) -> Any:
     head = stream.read(3)
     stream.seek(0)
     packed = _PACKED.get(head)
-    return stream if packed is None else pa.CompressedInputStream(pa.PythonFile(_Tail(stream), "r"), packed)
+    return stream if packed is None else pa.CompressedInputStream(pa.PythonFile(_Kept(stream), "r"), packed)
 
 
 def _day(columns: CsvColumns, names: Sequence[str]) -> pl.Expr:
