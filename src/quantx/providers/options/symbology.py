@@ -33,7 +33,7 @@ class Interval(NamedTuple):
     end: date  # exclusive
 
 
-class Instruments:
+class InstrumentMap:
     """The contracts of a member, and which of them an instrument id is on a day."""
 
     def __init__(self, intervals: Iterable[Interval]) -> None:
