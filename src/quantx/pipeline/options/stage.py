@@ -22,8 +22,8 @@ from quantx.lake.store import LakeLocation
 from quantx.lake.streamed_file import StreamedFile
 from quantx.pipeline.options.judge import Judge, PricesOf, no_prices
 from quantx.pipeline.options.repeated import once
-from quantx.pipeline.options.replace import prefix_of
 from quantx.pipeline.options.session_file import RowWriter
+from quantx.pipeline.options.sorted_files import prefix_of
 from quantx.pipeline.options.sorted_runs import RANK, SortedRuns
 from quantx.pipeline.options.staged import StagedFile, StagedMember
 from quantx.providers.options.kinds import TABLES_BY_KIND
