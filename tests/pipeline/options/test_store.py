@@ -24,6 +24,7 @@ from quantx.lake.store import LakeLocation, open_location
 from quantx.lake.table import LakeTable
 from quantx.pipeline.options import sorted_runs
 from quantx.pipeline.options.commit import commit_member
+from quantx.pipeline.options.compaction import compact_options
 from quantx.pipeline.options.judge import PricesOf, no_prices
 from quantx.pipeline.options.stage import stage_member
 from quantx.pipeline.options.staged import CommittedMember, StagedMember
@@ -333,6 +334,19 @@ class TestTradesAndContracts:
         for raw, each in ((RAW, quoted), (LATER_RAW, definitions), (LAST_RAW, quoted)):
             lake.store(each, raw)
         assert lake.rows(OPTIONS_CONTRACTS).select("multiplier", "deliverable").rows() == [(40.0, None)] * 2
+
+
+class TestCompaction:
+    def test_makes_one_sorted_file_of_a_session_that_came_by_contract(self, lake: Lake) -> None:
+        for number, of in enumerate((LATE_CALL, CALL, PUT)):
+            stored = member("quotes_1m", LISTED, quotes(quote(of, at(13, 31), 1.0, 1.1)))
+            lake.store(stored, f"01K2000000000000000000000{number}")
+        before = lake.rows(OPTIONS_QUOTES_1M)
+        assert compact_options(lake.location, Holder(), lake.folder, most_session_files=1) == {"options_quotes_1m": 3}
+        (path,) = LakeTable(lake.location, OPTIONS_QUOTES_1M).files()["path"].to_list()
+        stored_rows = pl.read_parquet(lake.folder.parent / "lake" / OPTIONS_QUOTES_1M.path / path)
+        assert stored_rows["contract"].to_list() == [CALL, PUT, LATE_CALL]
+        assert lake.rows(OPTIONS_QUOTES_1M).equals(before)
 
 
 class TestSessionsOfOneMember:
