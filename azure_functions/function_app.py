@@ -31,9 +31,10 @@ def daily_update(timer: func.TimerRequest) -> None:
 @app.function_name("sweep")
 @app.timer_trigger(arg_name="timer", schedule="%SWEEP_SCHEDULE%", run_on_startup=False, use_monitor=True)
 def sweep(timer: func.TimerRequest) -> None:
-    """Send waiting tasks, and plan what the daily timer has missed."""
-    triggers, settings = installed()
-    triggers.run_sweep(settings)
+    """Send waiting tasks, plan what the daily timer has missed, and send alerts."""
+    from quantx.alerts.trigger import sweep_and_alert
+
+    sweep_and_alert(installed()[1])
 
 
 def with_problems(function: Callable[[func.HttpRequest], func.HttpResponse]) -> Callable[..., func.HttpResponse]:

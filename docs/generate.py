@@ -28,6 +28,7 @@ from quantx.core.quality import operational_rules as operational
 from quantx.core.quality.rule import Rule
 from quantx.core.symbols import MARKETS
 from quantx.core.tables import TABLES
+from quantx.dashboard.api.resources import RESOURCES
 from quantx.pipeline.reporting.cost import estimate, read_prices
 from quantx.pipeline.reporting.cost import page as cost_page
 from quantx.pipeline.reporting.usage import measured_runs
@@ -74,6 +75,24 @@ def settings() -> str:
     )
     rows = "".join(_setting(name, setting) for name, setting in setting_references().items())
     return NOTE + head + rows + vendors
+
+
+def http() -> str:
+    """Return the reference of the data over HTTP."""
+    parts = [
+        NOTE,
+        "# Data over HTTP\n\nEach address has the parameters of the method of `quantx.open_lake()` with its name, and"
+        " `format`: `json`, `csv` or `arrow`. Entries of a list are separated by commas.\n",
+    ]
+    for resource in RESOURCES.values():
+        parts.append(f"\n## `GET {resource.path}`\n\n{resource.summary}\n")
+        parameters = resource.parameters.all.values()
+        if parameters:
+            parts.append("\n| parameter | values | default | meaning |\n|---|---|---|---|\n")
+        for each in parameters:
+            default = "required" if each.required else "" if each.default is None else f"`{str(each.default).lower()}`"
+            parts.append(f"| `{each.name}` | {each.values} | {default} | {each.meaning} |\n")
+    return "".join(parts)
 
 
 def tables() -> str:
@@ -398,6 +417,7 @@ PAGES = {
     "reference/commands.md": commands,
     "reference/settings.md": settings,
     "reference/tables.md": tables,
+    "reference/http.md": http,
     "reference/providers.md": providers,
     "reference/usage.md": usage,
     "cost.md": cost,

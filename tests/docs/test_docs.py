@@ -107,8 +107,10 @@ def test_every_page_is_reached_from_the_readme() -> None:
 
 
 def test_what_is_shipped_is_the_configuration_here() -> None:
-    for name in ("universes.yaml", "settings.yaml", "prices.yaml"):
+    for name in ("universes.yaml", "settings.yaml"):
         assert (ROOT / "config" / name).read_text() == (ROOT / "src/quantx/cli/templates" / name).read_text()
+    prices = ROOT / "src/quantx/pipeline/reporting/prices.yaml"
+    assert (ROOT / "config/prices.yaml").read_text() == prices.read_text()
     study = ROOT / "src/quantx/cli/templates/momentum_value.yaml"
     assert (ROOT / "examples/momentum_value/study.yaml").read_text() == study.read_text()
     concepts = ROOT / "config/concepts.yaml"

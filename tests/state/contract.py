@@ -33,6 +33,7 @@ INSTANTS = {
     "outbox": ("taken_until",),
     "quota": ("closed_until", "refused_since"),
     "runs": ("created_at", "finished_at"),
+    "alert_deliveries": ("not_before", "changed_at"),
     "series": ("last_asked_at",),
 }
 

@@ -12,11 +12,12 @@ from quantx.pipeline.runtime.platform import Platform
 from quantx.settings import Settings
 
 
-def inspect(platform: Platform, until: float | None = None) -> None:
+def inspect(platform: Platform, until: float | None = None, *, announced: bool = True) -> None:
     """Inspect the data of ended runs, and print which inspections failed; the exit code stays that of the work.
 
     No inspection starts after `until` (monotonic clock), or once the process is stopping. Then build the feature sets
-    of the settings, predict by its studies, and refresh the file of views for other tools, if the settings name one.
+    of the settings, predict by its studies, refresh the file of views for other tools, if the settings name one, and
+    `announce`.
     """
     from quantx.pipeline.inspecting.inspection import inspect_ended_runs
 
@@ -44,6 +45,26 @@ def inspect(platform: Platform, until: float | None = None) -> None:
             )
     if platform.settings.sql_views is not None and not stopping():
         _refresh_views(platform.settings, platform.settings.sql_views)
+    if announced and not stopping():
+        announce(platform)
+
+
+def announce(platform: Platform) -> None:
+    """Check the conditions of alerts, send what began and ended, and write the status page.
+
+    The exit code stays that of the work.
+    """
+    from quantx.alerts.run import check_and_send
+    from quantx.alerts.status_page import write_status_page
+
+    try:
+        check_and_send(platform)
+    except QuantxError as error:
+        err.print(f"alerts were not checked: {error}; the next work or sweep does it")
+    try:
+        write_status_page(platform)
+    except QuantxError as error:
+        err.print(f"the status page was not written: {error}; the next work or sweep does it")
 
 
 def imported_from_inbox(platform: Platform) -> int:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,8 +12,9 @@ import typer
 from quantx import __version__
 from quantx.cli.options import Json, UseLocal, exits, parse_share, settings_for
 from quantx.cli.output import counted, err, out, print_json, print_table, work_progress
-from quantx.errors import Busy, ConfigError
-from quantx.settings import Settings
+from quantx.core.foreign_errors import file_fact
+from quantx.errors import Busy, ConfigError, QuantxError, StateError
+from quantx.settings import Settings, without_secrets
 
 if TYPE_CHECKING:
     from quantx.backup.create import BackupResult, OnStep
@@ -74,10 +75,10 @@ def create(
     from quantx.lake.store import open_location
 
     settings = settings_for(use_local)
-    location = open_location(settings.lake_url, settings, create=False)
-    store = open_backups(url, settings, create=True)
     try:
-        with _state(settings) as state, _steps() as on_step:
+        with _state(settings) as state, _recorded(state) as outcome, _steps() as on_step:
+            location = open_location(settings.lake_url, settings, create=False)
+            store = open_backups(url, settings, create=True)
             done = create_backup(
                 location,
                 state,
@@ -88,6 +89,7 @@ def create(
                 on_step=on_step,
             )
             old, deleted = delete_old_backups(store, state, Keep(keep, keep_days))
+            outcome.damaged = len(done.damaged)
     except Busy as error:
         err.print(str(error))
         return 1
@@ -209,6 +211,30 @@ def _delete_again(settings: Settings) -> None:
     with open_platform(settings) as platform:
         for done in deleter_of(platform).resume():
             err.print(f"deleted again: tombstone {done.id}, {counted(sum(done.rows.values()), 'row')} of tables")
+
+
+@dataclass
+class _Outcome:
+    """What a backup has found."""
+
+    damaged: int = 0
+
+
+@contextmanager
+def _recorded(state: PostgresState) -> Iterator[_Outcome]:
+    """Record how the backup ends, for alerts."""
+    outcome = _Outcome()
+    try:
+        yield outcome
+    except Busy:
+        raise
+    except (QuantxError, OSError) as error:
+        fact = str(error) if isinstance(error, QuantxError) else file_fact(error)
+        with suppress(StateError):  # the database may be the reason
+            state.job_outcomes.record("backup", without_secrets(fact))
+        raise
+    damaged = f"{counted(outcome.damaged, 'object')} of the lake damaged" if outcome.damaged else None
+    state.job_outcomes.record("backup", damaged)
 
 
 @contextmanager

@@ -112,7 +112,7 @@ COMMANDS: Mapping[str, CommandModules] = {
     ),
     "dashboard": _of(
         "dashboard",
-        summary="Serve the dashboard: freshness, runs, series, findings and actions, in a browser on this machine.",
+        summary="Serve the dashboard on 127.0.0.1 until stopped. Open the address that it prints: it has the token.",
     ),
     "coverage": _of(
         "coverage",
@@ -185,6 +185,7 @@ COMMANDS: Mapping[str, CommandModules] = {
         "state",
         summary="Keep the embedded PostgreSQL's state in the lake, for machines that do not outlive a run.",
     ),
+    "alerts": _of("alerts", summary="List what is wrong, send the messages about it, and test the channels."),
     "backup": _of(
         "backup",
         summary="Copy lake and state to another place, verify the copies, and restore them into an empty place.",
@@ -195,8 +196,8 @@ COMMANDS: Mapping[str, CommandModules] = {
 PANELS: Mapping[str, tuple[str, ...]] = {
     "Start": ("demo", "init", "config", "sandbox", "dashboard"),
     "Collect": (
-        *("refresh-universe", "backfill", "update-daily", "import", "options", "fundamentals", "rates", "instruments"),
-        *("work", "curate", "sweep"),
+        *("refresh-universe", "backfill", "update-daily", "import", "fundamentals", "rates", "options"),
+        *("instruments", "work", "curate", "sweep"),
     ),
     "Read": ("query", "sql", "db", "export", "snapshot", "show-manifest", "changes", "cache"),
     "Trust": (
@@ -204,7 +205,7 @@ PANELS: Mapping[str, tuple[str, ...]] = {
         "reprocess",
     ),
     "Research": ("features", "research"),
-    "Operate": ("tasks", "ready", "cost", "compact", "backup", "migrate", "state", "delete"),
+    "Operate": ("tasks", "alerts", "ready", "cost", "compact", "backup", "migrate", "state", "delete"),
 }
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from quantx.cli.options import UseLocal, exits, settings_for
 from quantx.cli.output import out
 from quantx.extras import extra
+
+if TYPE_CHECKING:
+    from quantx.dashboard.sign_in import WebSignIn
+    from quantx.settings import Settings
 
 
 def register(app: typer.Typer) -> None:
@@ -17,10 +21,10 @@ def register(app: typer.Typer) -> None:
 
 
 def dashboard(
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1.")] = 8780,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")] = 8780,
     use_local: UseLocal = False,
 ) -> int:
-    """Serve the dashboard on 127.0.0.1 until stopped.
+    """Serve the dashboard on 127.0.0.1 until stopped. Open the address that it prints: it has the token.
 
     Example: quantx dashboard --port 8780
     """
@@ -31,6 +35,21 @@ def dashboard(
         from quantx.dashboard.app import create_app
     from quantx.dashboard.context import Dashboard
 
-    out.print(f"http://127.0.0.1:{port}/")
-    uvicorn.run(create_app(Dashboard(settings)), host="127.0.0.1", port=port, log_level="error")
+    host, sign_in, address = _entrance(settings, port)
+    out.print(address, markup=False, soft_wrap=True)
+    app = create_app(Dashboard(settings), sign_in)
+    uvicorn.run(app, host=host, port=port, log_level="error", server_header=False, proxy_headers=False, ws="none")
     return 0
+
+
+def _entrance(settings: Settings, port: int) -> tuple[str, WebSignIn, str]:
+    """Return the host to listen on, the sign-in, and the address to open."""
+    from quantx.dashboard.app import easy_auth_of
+    from quantx.dashboard.sign_in import TokenSignIn
+
+    if settings.dashboard_sign_in == "easy_auth":
+        in_azure = easy_auth_of(settings)
+        return "0.0.0.0", in_azure, f"{in_azure.site.origins[0]}/"  # noqa: S104 — behind the sign-in of Azure
+    token = settings.dashboard_token
+    sign_in = TokenSignIn(port, None if token is None else token.get_secret_value() or None)
+    return "127.0.0.1", sign_in, f"http://127.0.0.1:{port}/?token={sign_in.token}"

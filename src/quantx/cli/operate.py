@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import closing
-from importlib import resources
 from pathlib import Path
 from typing import Annotated
 
@@ -11,9 +10,8 @@ import typer
 
 from quantx.cli.options import Json, UseLocal, exits, settings_for
 from quantx.cli.output import out, print_json
-from quantx.core.foreign_errors import file_fact
-from quantx.errors import ConfigError
 from quantx.pipeline.reporting.cost import as_facts, estimate, page, read_prices
+from quantx.pipeline.reporting.price_table import price_table
 from quantx.pipeline.reporting.readiness import check_readiness, is_ready, readiness_facts
 from quantx.state.database import Database
 from quantx.state.entra import identity_of_state
@@ -122,7 +120,7 @@ def cost(
 
     Example: quantx cost --symbols 500 --reference
     """
-    table = read_prices(*_price_table(prices))
+    table = read_prices(*price_table(prices))
     usage = RunUsage() if reference else _past_runs(days, use_local)
     estimated = estimate(table, usage, symbols, updates, server_hours)
     print_json(as_facts(estimated)) if json else out.print(page(estimated), markup=False)
@@ -133,15 +131,3 @@ def _past_runs(days: int, use_local: bool) -> RunUsage:
     settings = settings_for(use_local)
     with closing(open_state(settings.state_url, identity_of_state(settings))) as state:
         return state.runs.usage("daily", days)
-
-
-def _price_table(path: Path | None) -> tuple[str, str]:
-    """Return the text of the price table, and its name."""
-    file = path or Path("config/prices.yaml")
-    if path is None and not file.is_file():
-        shipped = resources.files("quantx.cli").joinpath("templates", "prices.yaml")
-        return shipped.read_text("utf-8"), "the shipped table"
-    try:
-        return file.read_text("utf-8"), str(file)
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read {file}: {file_fact(error)}") from error

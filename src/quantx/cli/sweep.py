@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import typer
 
-from quantx.cli.after_work import imported_from_inbox, inspect
+from quantx.cli.after_work import announce, imported_from_inbox, inspect
 from quantx.cli.options import Json, UseLocal, exits, settings_for
 from quantx.cli.output import counted, err, out, print_json
 from quantx.errors import Busy, LakeError
@@ -26,8 +26,8 @@ def sweep(json: Json = False, use_local: UseLocal = False) -> int:
 
     Run it on a schedule of its own, every 15 minutes. A session without a run after its deadline is a finding, and its
     daily update is planned. Each sweep also imports the files of the lake's inbox, goes on with deletions that are not
-    complete (see `quantx delete`), and verifies the next part of the lake (see `quantx verify`). The command is
-    idempotent.
+    complete (see `quantx delete`), verifies the next part of the lake (see `quantx verify`), and sends alerts (see
+    `quantx alerts`). The command is idempotent.
 
     Example: quantx sweep --json
     """
@@ -40,9 +40,10 @@ def sweep(json: Json = False, use_local: UseLocal = False) -> int:
         swept = sweep_once(platform)
         rows = curate_left(curator_of(platform), platform.state.tasks) + imported_from_inbox(platform)
         report_ended_runs(platform.state, platform.location, platform.clock)
-        inspect(platform)
+        inspect(platform, announced=False)
         _end_deletions(platform)
         damaged = _verify(platform)
+        announce(platform)
     if json:
         print_json({**asdict(swept), "curated_rows": rows, "damaged": damaged})
         return 0

@@ -8,7 +8,9 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
+from ulid import ULID
 
+from quantx.dashboard.actions import return_address
 from quantx.dashboard.context import Dashboard
 from quantx.pages.render import render_page
 
@@ -17,18 +19,24 @@ Handler = Callable[[Request, Dashboard], Response]  # runs in a thread: pages re
 
 @dataclass(frozen=True, kw_only=True)
 class WebPage:
-    """One page. The pages with a `title` are the navigation, in the order of PAGES."""
+    """One page, which only reads. The pages with a `title` are the navigation, in the order of PAGES."""
 
     path: str  # as in /runs or /runs/{run}
     handler: Handler
     title: str = ""
-    methods: tuple[str, ...] = ("GET",)
 
 
 def rendered(request: Request, template: str, *, title: str, status: int = 200, **values: Any) -> HTMLResponse:
     """Return a page from a template in `templates`, which extends `layout.html`; all values are escaped."""
-    navigation = request.app.state.navigation
-    text = render_page(
-        "quantx.dashboard", template, title=title, navigation=navigation, path=request.url.path, **values
-    )
+    shared = {
+        "navigation": request.app.state.navigation if hasattr(request.state, "user") else (),
+        "actions": request.app.state.actions,
+        "user": getattr(request.state, "user", None),
+        "form_token": getattr(request.state, "form_token", ""),
+        "notice": getattr(request.state, "notice", None),
+        "path": request.url.path,
+        "here": return_address(request.url.path + (f"?{request.url.query}" if request.url.query else "")),
+        "new_request_id": lambda: str(ULID()),
+    }
+    text = render_page("quantx.dashboard", template, title=title, **shared, **values)
     return HTMLResponse(text, status)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import datetime
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime
 from html import escape
 
 import polars as pl
@@ -13,7 +13,7 @@ from quantx.core.symbols import market_of
 from quantx.core.table import INSTANT, Table
 from quantx.core.tables import ACTIONS, BARS_1D, BARS_1D_ADJUSTED, BARS_1M, UNIVERSE_MEMBERS
 from quantx.errors import ConfigError, NotInLake, QuantxError
-from quantx.reader.arguments import Day, bars_table, did_you_mean, to_date, to_names, to_vendor
+from quantx.reader.arguments import Day, Symbols, bars_table, did_you_mean, to_date, to_names, to_vendor
 from quantx.reader.filers import Filers, to_filers
 from quantx.reader.known_names import KnownNames
 from quantx.reader.point_in_time import PointInTime, public_ends
@@ -49,6 +49,28 @@ class InventoryQueries(KnownNames):
                 size = int(files["size_bytes"].sum()) if files.height else 0
                 rows.append((name, *facts[0], version, files.height, round(size / 1e6, 3)))
         return pl.DataFrame(rows, schema=_TABLE_COLUMNS, orient="row")
+
+    def versions(self, tables: Sequence[str] | None = None) -> dict[str, int]:
+        """Return the newest version of each table, or of some; a table that does not exist has none.
+
+        The same query of the same versions returns the same rows. Raises NotInLake for an unknown table.
+        """
+        names = list(self._stored) if tables is None else list(tables)
+        for name in names:
+            self._check_table(name)
+        return self._stored.versions(names)
+
+    def stored_days(self, table: str) -> tuple[date, date] | None:
+        """Return the first and the last day of a table's rows, by its log; None where there are no rows.
+
+        Raises NotInLake for an unknown table.
+        """
+        self._check_table(table)
+        version = self._stored.version(self._stored[table].table)
+        files = version.files if version is not None else ()
+        firsts = [file.first_day for file in files if file.first_day is not None]
+        lasts = [file.last_day for file in files if file.last_day is not None]
+        return (min(firsts), max(lasts)) if firsts and lasts else None
 
     def sources(self) -> pl.DataFrame:
         """Return the vendors by table: source, table, rows, first and last day, known_from (newest ingestion, UTC).
@@ -86,21 +108,25 @@ class InventoryQueries(KnownNames):
             .sort("universe")
         )
 
-    def symbols(self, timeframe: str = "1d", *, source: str | None = None) -> pl.DataFrame:
+    def symbols(
+        self, timeframe: str = "1d", *, source: str | None = None, among: Symbols | None = None
+    ) -> pl.DataFrame:
         """Return the symbols with bars: symbol, market, sources, first and last session, bars, known_from; sorted.
 
         The symbols are those of the vendors' series: a renamed security may have one row per symbol. It reads the
-        table once per version.
+        whole table, or with `among` the rows of these symbols.
         """
         table, vendor = bars_table(timeframe), to_vendor(source)
         self._check_source(table, vendor)
-        stored = self._stored[table.name]
-        rows = self._scan_known(table, Selection.of(None, vendor), None).group_by("symbol", "source")
         day = pl.col("date")
-        counted = rows.agg(
-            day.min().alias("first"), day.max().alias("last"), pl.len().alias("bars"), pl.col("known_from").max()
-        )
-        found = stored.collect(counted, in_pieces=True)
+        facts = (day.min().alias("first"), day.max().alias("last"), pl.len().alias("bars"), pl.col("known_from").max())
+        if among is None:
+            rows = self._scan_known(table, Selection.of(None, vendor), None).group_by("symbol", "source")
+            found = self._stored[table.name].collect(rows.agg(facts), in_pieces=True)
+        else:
+            own = Selection.of(to_names(among), vendor)
+            read = self._stored.rows(table, own, ["symbol", "source", "date", "known_from"])
+            found = read.group_by("symbol", "source").agg(facts)
         by_symbol = found.group_by("symbol").agg(
             pl.col("source").sort().alias("sources"),
             pl.col("first").min(),
@@ -130,8 +156,7 @@ class InventoryQueries(KnownNames):
 
         Raises NotInLake for an unknown table.
         """
-        if table not in self._stored:
-            raise NotInLake(f"there is no table {table!r}{did_you_mean(str(table), self._stored)}", [str(table)])
+        self._check_table(table)
         declared, moment = self._stored[table].table, PointInTime.parse(as_of, public_by)
         names = to_filers if "cik" in declared.schema else to_names
         selection = Selection.of(None if symbols is None else names(symbols), to_vendor(source))
@@ -140,6 +165,10 @@ class InventoryQueries(KnownNames):
         selection = self._public(declared, selection, moment.public_by)
         rows = self._scan_known(declared, selection, moment.as_of)
         return rows.with_columns(public_ends(declared, moment.day))
+
+    def _check_table(self, name: str) -> None:
+        if name not in self._stored:
+            raise NotInLake(f"there is no table {name!r}{did_you_mean(str(name), self._stored)}", [str(name)])
 
     def _scan_known(self, table: Table, selection: Selection, as_of: datetime | None) -> pl.LazyFrame:
         """Return the rows of a selection as known at `as_of`, lazily."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -244,8 +246,28 @@ def names_in(names: Sequence[str], last: str = "and") -> str:
     return f" {last} ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
 
 
+_COLLECTED: ContextVar[list[IncompleteData] | None] = ContextVar("collected_warnings", default=None)
+
+
+@contextmanager
+def collected_warnings() -> Iterator[list[IncompleteData]]:
+    """Collect the warnings of the queries in the `with` block, in this thread, instead of warning.
+
+    A server can't use `warnings.catch_warnings`: it changes the filters of all threads.
+    """
+    found: list[IncompleteData] = []
+    token = _COLLECTED.set(found)
+    try:
+        yield found
+    finally:
+        _COLLECTED.reset(token)
+
+
 def warn_user(message: str, names: Sequence[str] = ()) -> None:
     """Warn with IncompleteData at the line outside of this package that called it."""
+    if (collected := _COLLECTED.get()) is not None:
+        collected.append(IncompleteData(message, names))
+        return
     level, frame = 1, inspect.currentframe()
     while frame is not None and frame.f_globals.get("__name__", "").startswith("quantx."):
         level, frame = level + 1, frame.f_back

@@ -96,7 +96,7 @@ def public_ends(table: Table, day: date | None) -> list[pl.Expr]:
         return []
     ends = [end for _, end in _INTERVALS if end in table.schema]
     shown = [pl.when(pl.col(end) <= day).then(pl.col(end)).alias(end) for end in ends]
-    if "status" in table.schema:
+    if "delisted_on" in table.schema:
         listed = pl.col("delisted_on").is_null() | (pl.col("delisted_on") > day)
         shown.append(pl.when(listed).then(pl.lit("listed")).otherwise("status").alias("status"))
     return shown

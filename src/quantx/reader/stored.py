@@ -177,6 +177,12 @@ class LakeTables(Mapping[str, TableReader]):
         reads.tables.add(name)
         return reads.versions[name]
 
+    def versions(self, names: Iterable[str]) -> dict[str, int]:
+        """Return the newest versions of some tables, checked together; a table that does not exist has none."""
+        found: dict[str, TableVersion | None] = {}
+        self._check(names, found)
+        return {name: version.number for name, version in sorted(found.items()) if version is not None}
+
     def rows(
         self, table: Table, selection: Selection | None = None, columns: Sequence[str] | None = None
     ) -> pl.DataFrame:

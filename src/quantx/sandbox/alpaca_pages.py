@@ -46,7 +46,7 @@ class BarRows:
 
 
 @dataclass(frozen=True)
-class Action:
+class CorporateAction:
     """One corporate action in Alpaca's form."""
 
     kind: str  # the list it is in
@@ -131,7 +131,7 @@ def _bar_lines(parts: Sequence[BarRows], timeframe: str) -> tuple[list[bytes], l
     return text.encode().split(b"\n"), frame["t"].to_list()
 
 
-def actions_of(view: View) -> Iterator[Action]:
+def actions_of(view: View) -> Iterator[CorporateAction]:
     """Return the splits and dividends that are in effect."""
     past = view.history
     for split in past.splits[: len(view.splits)]:
@@ -140,16 +140,16 @@ def actions_of(view: View) -> Iterator[Action]:
         yield _dividend(past.symbol, dividend)
 
 
-def _split(symbol: str, split: Split) -> Action:
+def _split(symbol: str, split: Split) -> CorporateAction:
     new, old = (int(n) if n == int(n) else n for n in (split.numerator, split.denominator))
     kind = "forward_splits" if split.ratio > 1 else "reverse_splits"
     cusip = {"cusip": _cusip(symbol)} if split.ratio > 1 else dict.fromkeys(("old_cusip", "new_cusip"), _cusip(symbol))
     day = split.date.isoformat()
     rates = {"symbol": symbol, "new_rate": new, "old_rate": old, "ex_date": day, "process_date": day}
-    return Action(kind, split.date, {"id": _id(symbol, kind, day), **cusip, **rates})
+    return CorporateAction(kind, split.date, {"id": _id(symbol, kind, day), **cusip, **rates})
 
 
-def _dividend(symbol: str, dividend: Dividend) -> Action:
+def _dividend(symbol: str, dividend: Dividend) -> CorporateAction:
     day, paid = dividend.date.isoformat(), dividend.date + _PAID_AFTER
     fields = {
         "id": _id(symbol, "cash_dividends", day),
@@ -163,10 +163,10 @@ def _dividend(symbol: str, dividend: Dividend) -> Action:
         "payable_date": paid.isoformat(),
         "process_date": paid.isoformat(),
     }
-    return Action("cash_dividends", paid, fields)
+    return CorporateAction("cash_dividends", paid, fields)
 
 
-def actions_page(rows: Sequence[Action], *, more: bool) -> WireReply:
+def actions_page(rows: Sequence[CorporateAction], *, more: bool) -> WireReply:
     """Return a page of actions by kind; it has the token of its last one where more follow."""
     by_kind: dict[str, list[Any]] = {}
     for row in rows:

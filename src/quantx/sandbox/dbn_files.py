@@ -1,4 +1,4 @@
-"""Invented DBN files of options: records as they are given, in each version, and a session of quotes of any size."""
+"""Invented archives of options in Databento's form: DBN of each version, and a session of quotes of any size."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def header(schema: str, symbols: Symbols, *, first: date, days: int = 1, version
         SimpleNamespace(raw_symbol=symbol, intervals=[_interval(*span) for span in spans])
         for symbol, spans in symbols.items()
     ]
-    stated = {
+    stated: dict[str, Any] = {
         "dataset": "OPRA.PILLAR",
         "start": start,
         "end": start + days * _DAY,

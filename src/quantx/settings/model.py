@@ -21,8 +21,10 @@ from quantx.core.foreign_errors import value_fact
 from quantx.core.schedule import parse_schedule
 from quantx.core.symbols import MARKETS as _MARKETS
 from quantx.errors import ConfigError
+from quantx.settings.alerts import AlertSettings
 from quantx.settings.azure_storage import StorageKey, parse_connection_string
 from quantx.settings.concepts import OWN_CONCEPTS
+from quantx.settings.dashboard import DashboardSettings
 from quantx.settings.imports import OWN_IMPORTS
 from quantx.settings.option_archives import OptionArchiveSettings
 from quantx.settings.redaction import without_secrets
@@ -59,7 +61,7 @@ def preferred_vendors(
     return by_market.get(market, by_market.get("any", ()))
 
 
-class Settings(Vendors, OptionArchiveSettings, BaseSettings):
+class Settings(Vendors, AlertSettings, DashboardSettings, OptionArchiveSettings, BaseSettings):
     """The configuration of one installation; read it with `load_settings`."""
 
     model_config = SettingsConfigDict(

@@ -24,7 +24,7 @@ class SettingReference:
 def setting_references() -> Mapping[str, SettingReference]:
     """Return each setting by its name in the settings file."""
     references = {}
-    for name, field in Settings.model_fields.items():
+    for name, field in sorted(Settings.model_fields.items(), key=lambda entry: entry[0].startswith("alerts_")):
         if name not in VENDOR_SETTINGS:
             alias = field.validation_alias
             variables = tuple(map(str, alias.choices)) if isinstance(alias, AliasChoices) else (_variable(name),)

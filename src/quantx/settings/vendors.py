@@ -131,7 +131,8 @@ BUILT_IN: Mapping[str, type[VendorSettings]] = {
 }
 # With these words the names of other settings begin: a vendor's prefix must be none of them.
 OTHER_SETTINGS = (
-    *("applicationinsights", "azure", "batch", "cache", "chunk", "concepts", "contact", "daily", "deadline"),
+    *("alerts", "applicationinsights", "azure", "batch", "cache", "chunk", "concepts", "contact", "daily"),
+    *("dashboard", "deadline"),
     *("estimator", "fallback", "features", "fundamentals", "held", "imports", "inspect", "lake", "lease", "log"),
     *("lookback", "max", "mlflow", "options", "queue", "rates", "raw", "research", "round", "s3", "settings"),
     *("sources", "spark", "sql", "state", "studies", "universe", "use", "verify"),

@@ -12,6 +12,8 @@ from typing_extensions import override
 
 from quantx.core.model import Clock
 from quantx.errors import StateError
+from quantx.state.alerts.memory import MemoryAlertFacts, MemoryAlerts, MemoryJobOutcomes
+from quantx.state.audit.memory import MemoryAudit
 from quantx.state.deletions.memory import MemoryDeletions
 from quantx.state.findings.memory import MemoryFindings
 from quantx.state.gaps.memory import MemoryGaps
@@ -48,6 +50,10 @@ class MemoryState(State):
         self.instruments = MemoryInstruments(self.records)
         self.deletions = MemoryDeletions(self.records, self.findings, self.gaps)
         self.option_members = MemoryOptionMembers(self.records, actor)
+        self.audit = MemoryAudit(self.records)
+        self.alerts = MemoryAlerts(self.records)
+        self.alert_facts = MemoryAlertFacts(self.records, self.findings)
+        self.job_outcomes = MemoryJobOutcomes(self.records)
         self._actor = actor
         self._holds: dict[Role, _Held] = {}
         self._lake: Binding | None = None

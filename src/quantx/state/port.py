@@ -11,6 +11,8 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Literal, Protocol
 
+from quantx.state.alerts.port import AlertFacts, Alerts, JobOutcomes
+from quantx.state.audit.port import Audit
 from quantx.state.deletions.port import Deletions
 from quantx.state.findings.port import Findings
 from quantx.state.gaps.port import Gaps
@@ -38,6 +40,7 @@ Role = Literal[
     "backup",
     "features",
     "options",
+    "alerts",
 ]
 
 
@@ -66,6 +69,10 @@ class State(Protocol):
     instruments: Instruments
     deletions: Deletions
     option_members: OptionMembers
+    audit: Audit
+    alerts: Alerts
+    alert_facts: AlertFacts
+    job_outcomes: JobOutcomes
 
     def now(self) -> datetime:
         """Return the database's time, aware and in UTC."""

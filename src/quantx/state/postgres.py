@@ -8,6 +8,8 @@ from datetime import datetime
 from typing_extensions import override
 
 from quantx.azure_sign_in import AzureIdentity
+from quantx.state.alerts.postgres import PostgresAlertFacts, PostgresAlerts, PostgresJobOutcomes
+from quantx.state.audit.postgres import PostgresAudit
 from quantx.state.database import Database
 from quantx.state.deletions.postgres import PostgresDeletions
 from quantx.state.findings.postgres import PostgresFindings
@@ -39,6 +41,7 @@ _LOCKS: dict[Role, int] = {
     "backup": 7_013_026,
     "features": 7_013_028,
     "options": 7_013_029,
+    "alerts": 7_013_040,
 }
 
 
@@ -60,6 +63,10 @@ class PostgresState(State):
         self.instruments = PostgresInstruments(database)
         self.deletions = PostgresDeletions(database)
         self.option_members = PostgresOptionMembers(database)
+        self.audit = PostgresAudit(database)
+        self.alerts = PostgresAlerts(database)
+        self.alert_facts = PostgresAlertFacts(database)
+        self.job_outcomes = PostgresJobOutcomes(database)
 
     @override
     def now(self) -> datetime:

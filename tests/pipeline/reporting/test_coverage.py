@@ -21,13 +21,14 @@ from quantx.core.gap_schedule import Explanation, Gap
 from quantx.core.model import Finding, Series
 from quantx.core.quality.vendor_verdicts import vendor_scores
 from quantx.core.tables import BARS_1D, DECISIONS, QUARANTINE, SYMBOL_HISTORY, TABLES, UNIVERSE_MEMBERS
-from quantx.errors import ConfigError
+from quantx.errors import ConfigError, LakeError
 from quantx.lake.memory import MemoryTable
 from quantx.lake.protocol import CommitContext, Tables
 from quantx.lake.store import open_location
-from quantx.pipeline.reporting.coverage import write_coverage
+from quantx.pipeline.reporting.coverage import store_coverage, write_coverage
 from quantx.pipeline.reporting.coverage_facts import CoverageFacts, coverage_facts
 from quantx.pipeline.reporting.coverage_page import coverage_page
+from quantx.pipeline.reporting.stored_coverage import parse_coverage, read_coverage
 from quantx.pipeline.runtime.platform import Platform
 from quantx.queues.memory import MemoryQueue
 from quantx.settings import load_settings
@@ -471,3 +472,15 @@ def test_it_prints(platform: Platform, tmp_path: Path) -> None:
     paper = tmp_path / "coverage.pdf"
     show(tmp_path, coverage_page(facts_of(platform)), f"--print-to-pdf={paper}")
     assert paper.read_bytes().startswith(b"%PDF")
+
+
+def test_the_stored_report_is_read_back_as_the_same_page(platform: Platform) -> None:
+    facts = hostile(platform)
+    path = store_coverage(platform.location, facts).replace(".html", ".json")
+    assert coverage_page(read_coverage(platform.location, path)) == coverage_page(facts)
+
+
+def test_a_report_of_another_form_is_an_error_with_the_next_step(platform: Platform) -> None:
+    for text in (b"[]", b"{}", b"not JSON", b'{"made_at": "2026-01-05T00:00:00+00:00", "limits": [], "months": 3}'):
+        with pytest.raises(LakeError, match="quantx coverage"):
+            parse_coverage(text, "reports/coverage/coverage.json")

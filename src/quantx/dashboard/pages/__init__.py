@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+from quantx.dashboard.actions import Action
+from quantx.dashboard.api import handler as data_api
 from quantx.dashboard.page import WebPage
-from quantx.dashboard.pages import overview
+from quantx.dashboard.pages import audit, coverage, data, overview, series, universes
 
-PAGES: tuple[WebPage, ...] = (*overview.PAGES,)
+PAGES: tuple[WebPage, ...] = (
+    *overview.PAGES,
+    *series.PAGES,
+    *universes.PAGES,
+    *coverage.PAGES,
+    *audit.PAGES,
+    *data.PAGES,
+    *data_api.PAGES,
+)
+ACTIONS: tuple[Action, ...] = ()

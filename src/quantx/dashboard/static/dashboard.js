@@ -1,1 +1,14 @@
 "use strict";
+
+// A form is sent once: its button is disabled until the next page. The server refuses a second time anyway.
+document.addEventListener("submit", (event) => {
+  for (const button of event.target.querySelectorAll("button[type=submit]")) {
+    button.disabled = true;
+    button.textContent += " …";
+  }
+});
+
+// A page that comes back from the browser's memory may be sent again: it gets fresh forms.
+window.addEventListener("pageshow", (event) => {
+  if (event.persisted) window.location.reload();
+});

@@ -13,7 +13,6 @@ from quantx.pipeline.planning.fundamentals import plan_beside_bars
 from quantx.pipeline.planning.plan import plan_backfill, plan_daily
 from quantx.pipeline.planning.rates import plan_rates
 from quantx.pipeline.planning.scope import Scope
-from quantx.pipeline.planning.sweep import SweepResult, sweep
 from quantx.pipeline.planning.symbols_of_list import has_list
 from quantx.pipeline.planning.update_request import FieldError, InvalidRequest, UpdateRequest, parse_request
 from quantx.pipeline.runtime.context import Context, open_context
@@ -30,7 +29,6 @@ __all__ = [
     "plan_request",
     "plan_update",
     "run_facts",
-    "run_sweep",
 ]
 
 _MOST_FAILURES = 100
@@ -89,12 +87,6 @@ def _unknown_names(context: Context, request: UpdateRequest, universe: str | Non
         if wanted is not None and wanted not in names:
             names_text = ", ".join(sorted(names)) or "none yet"
             yield FieldError(f"there is no {field} {wanted!a}; there is {names_text}", f"#/{field}")
-
-
-def run_sweep(settings: Settings) -> SweepResult:
-    """Send, check and plan once what a timer may have missed; see `sweep`."""
-    with open_context(settings) as context:
-        return sweep(context)
 
 
 def run_facts(settings: Settings, run_id: str) -> dict[str, Any]:

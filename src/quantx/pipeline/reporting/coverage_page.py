@@ -31,24 +31,27 @@ _NO_UNIVERSE = "in no universe"
 
 def coverage_page(facts: CoverageFacts) -> str:
     """Return the page as HTML."""
-    return render_page(
-        "quantx.pipeline.reporting",
-        "coverage.html",
-        title="Coverage" + (f" of {facts.universe}" if facts.universe else ""),
-        lake=facts.lake,
-        made_at=f"{facts.made_at:%Y-%m-%d %H:%M}",
-        policy_version=facts.policy_version,
-        summary=list(_summary(facts)),
-        freshness=list(_freshness(facts)),
-        completeness=_completeness(facts),
-        rejects=rejects_view(facts),
-        findings=findings_view(facts),
-        proofs=proof_tables(facts),
-        agreement=agreement_view(facts),
-        items=list(item_tables(facts.items)),
-        rates=list(rate_tables(facts.rates)),
-        limits=facts.limits,
-    )
+    return render_page("quantx.pipeline.reporting", "coverage.html", **coverage_values(facts))
+
+
+def coverage_values(facts: CoverageFacts) -> dict[str, Any]:
+    """Return the values of the templates coverage.html and coverage_body.html."""
+    return {
+        "title": "Coverage" + (f" of {facts.universe}" if facts.universe else ""),
+        "lake": facts.lake,
+        "made_at": f"{facts.made_at:%Y-%m-%d %H:%M}",
+        "policy_version": facts.policy_version,
+        "summary": list(_summary(facts)),
+        "freshness": list(_freshness(facts)),
+        "completeness": _completeness(facts),
+        "rejects": rejects_view(facts),
+        "findings": findings_view(facts),
+        "proofs": proof_tables(facts),
+        "agreement": agreement_view(facts),
+        "items": list(item_tables(facts.items)),
+        "rates": list(rate_tables(facts.rates)),
+        "limits": facts.limits,
+    }
 
 
 def _summary(facts: CoverageFacts) -> Iterable[tuple[str, str, str]]:
@@ -89,7 +92,7 @@ def _freshness(facts: CoverageFacts) -> Iterable[HtmlTable]:
         "without_bars": "without bars",
         "newest": "newest session",
         "settled": "last settled",
-        "note": "",
+        "note": "note",
     }
     notes = {False: "not updated daily"}
     rows = [

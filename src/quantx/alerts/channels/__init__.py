@@ -1,0 +1,1 @@
+"""Channels: each sends a message to one receiver, or raises `NotDelivered`."""

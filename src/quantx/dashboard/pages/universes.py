@@ -1,0 +1,132 @@
+"""Universes: their members on any day and through time, and which lists were taken or refused."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, date, datetime
+from typing import Any
+
+import polars as pl
+from starlette.requests import Request
+from starlette.responses import Response
+
+from quantx.dashboard.context import Dashboard
+from quantx.dashboard.page import WebPage, rendered
+from quantx.errors import ConfigError, NotInLake, QuantxError
+from quantx.lake.store import LakeLocation
+from quantx.pages.views import HtmlTable, table_of
+from quantx.reader.arguments import to_date
+from quantx.reader.known_names import collected_warnings
+from quantx.reader.lake import Lake
+
+_MEMBERS, _CHANGES, _LISTS = 500, 100, 20  # shown
+
+
+def show(request: Request, dashboard: Dashboard) -> Response:
+    """Return the list of universes, or one of them."""
+    name, on = (request.query_params.get(key, "").strip() for key in ("name", "on"))
+    problem, status = "", 200
+    try:
+        if name:
+            return _universe(request, dashboard, name, to_date(on or None))
+    except NotInLake as error:
+        problem, status = str(error), 404
+    except QuantxError as error:
+        problem, status = str(error), 400 if isinstance(error, ConfigError) else 503
+    try:
+        universes = dashboard.lake.universes().to_dicts()
+    except QuantxError as error:
+        problem, status, universes = problem or str(error), 503, []
+    return rendered(request, "universes.html", title="Universes", status=status, universes=universes, problem=problem)
+
+
+def _universe(request: Request, dashboard: Dashboard, name: str, on: date | None) -> Response:
+    lake = dashboard.lake
+    with collected_warnings() as warned:
+        members = lake.universe(name, on=on)
+        intervals = lake.membership(name)
+    return rendered(
+        request,
+        "universe.html",
+        title=name,
+        on="" if on is None else on.isoformat(),
+        warnings=[str(each) for each in warned],
+        total=members.height,
+        members=members.head(_MEMBERS).to_dicts(),
+        years=years_table(intervals, datetime.now(UTC).date()),
+        changes=changes_of(intervals)[:_CHANGES],
+        lists=table_of(decisions_of(dashboard.location, name), "Lists that were read, the newest first", _HEADS),
+        findings=_findings(lake, name),
+    )
+
+
+def years_table(intervals: pl.DataFrame, today: date) -> HtmlTable:
+    """Return, by year, how many joined, how many left, and how many were members at its end."""
+    begun, ended = intervals["member_from"], intervals["member_to"]
+    known = [*begun.drop_nulls(), *ended.drop_nulls()]
+    rows = []
+    for year in range(today.year, min((day.year for day in known), default=today.year) - 1, -1):
+        end = min(date(year, 12, 31), today)
+        joined = begun.is_between(date(year, 1, 1), end).sum()
+        left = ended.is_between(date(year, 1, 1), end).sum()
+        is_member = (begun.is_null() | (begun <= end)) & (ended.is_null() | (ended > end))
+        rows.append({"year": str(year), "joined": joined, "left": left, "members": int(is_member.sum())})
+    return table_of(rows, "By year", {"year": "year", "joined": "joined", "left": "left", "members": "at its end"})
+
+
+def changes_of(intervals: pl.DataFrame) -> list[dict[str, Any]]:
+    """Return the days on which symbols joined, or were members for the last time; the newest first."""
+    columns = ("symbol", "name")
+    joined = intervals.select("member_from", pl.lit("joined").alias("change"), *columns).rename({"member_from": "day"})
+    left = intervals.select("member_to", pl.lit("last day").alias("change"), *columns).rename({"member_to": "day"})
+    changes = pl.concat([joined, left]).drop_nulls("day")
+    return changes.sort("day", "symbol", descending=[True, False]).to_dicts()
+
+
+_HEADS = {
+    "at": "read at (UTC)",
+    "decision": "decision",
+    "members": "members",
+    "joined": "joined",
+    "left": "left",
+    "why": "why",
+    "reason": "reason of the user",
+    "origin": "source",
+}
+
+
+def decisions_of(location: LakeLocation, universe: str) -> list[dict[str, Any]]:
+    """Return the decisions about the lists of a universe that the lake has: taken, refused or accepted."""
+    paths = [path for path in location.paths(f"meta/snapshots/universe={universe}/") if _is_decision(path)]
+    return [_decision(location.get(path)) for path in sorted(paths, reverse=True)[:_LISTS]]
+
+
+def _is_decision(path: str) -> bool:
+    """Return whether an object is a decision, named by its time as a ULID, and not a document, named by its hash."""
+    name = path.rpartition("/")[2]
+    return name.endswith(".json") and len(name.removesuffix(".json")) == 26
+
+
+def _decision(text: bytes) -> dict[str, Any]:
+    try:
+        facts = json.loads(text)
+    except ValueError:
+        facts = {}
+    at = str(facts.get("at", ""))[:16].replace("T", " ")
+    members = facts.get("members")
+    count = len(members) if isinstance(members, list) else members
+    return {name: _text(facts.get(name)) for name in _HEADS} | {"at": at or "–", "members": count}
+
+
+def _text(value: Any) -> Any:
+    if isinstance(value, list):
+        return ", ".join(map(str, value[:20])) + (f" and {len(value) - 20:,} more" if len(value) > 20 else "") or "–"
+    return value
+
+
+def _findings(lake: Lake, name: str) -> HtmlTable:
+    heads = {"severity": "severity", "rule": "rule", "status": "status", "first_seen": "since", "message": "finding"}
+    return table_of(lake.findings(name).to_dicts(), "Findings about this universe", heads)
+
+
+PAGES = (WebPage(path="/universes", title="Universes", handler=show),)

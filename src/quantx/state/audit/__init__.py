@@ -1,0 +1,1 @@
+"""The audit in the state: what people have done, and why."""
