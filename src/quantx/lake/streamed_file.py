@@ -64,11 +64,10 @@ class StreamedFile:
         body = self._path.read_bytes()
         self._path.unlink()
         digest = sha256(body)
-        folder = "".join(f"{p}={quote(partition[p], safe='')}/" for p in self.table.partitions)
+        values = {p: partition[p] for p in self.table.partitions}
+        folder = "".join(f"{p}={quote(value, safe='')}/" for p, value in values.items())
         path = f"{folder}{prefix}-{digest[:NAMED]}.parquet"
-        added = AddedFile(
-            path=path, size=len(body), sha256=digest, partition=dict(partition), statistics=json.dumps(statistics)
-        )
+        added = AddedFile(path=path, size=len(body), sha256=digest, partition=values, statistics=json.dumps(statistics))
         return PutFile(added=added, rows=self.rows, is_new=_put(location, f"{self.table.path}/{path}", body))
 
     def discard(self) -> None:

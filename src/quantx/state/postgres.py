@@ -40,7 +40,7 @@ _LOCKS: dict[Role, int] = {
     "publisher": 7_013_024,
     "backup": 7_013_026,
     "features": 7_013_028,
-    "options": 7_013_029,
+    "options": 7_013_030,
     "alerts": 7_013_040,
 }
 

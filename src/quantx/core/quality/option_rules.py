@@ -121,7 +121,7 @@ QUOTE_RULES = (
         meaning="the bid is above the ask",
         why="the middle of a crossed quote is no price, and its implied volatility no volatility",
         reference="a consolidated quote in which one exchange is late",
-        broken=(pl.col("bid") > pl.col("ask")).fill_null(False),
+        broken=((pl.col("bid") > pl.col("ask")) & pl.col("bid").is_finite()).fill_null(False),
     ),
     Rule(
         "option_quote_in_session",

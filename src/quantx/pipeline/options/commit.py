@@ -11,10 +11,11 @@ from quantx.core.merge import merge
 from quantx.core.option_tables import OPTIONS_CONTRACTS
 from quantx.core.table import Table
 from quantx.core.tables import QUARANTINE
+from quantx.errors import CommitConflict
 from quantx.lake.protocol import CommitContext, Committer
 from quantx.lake.store import LakeLocation
 from quantx.lake.table import LakeTable
-from quantx.pipeline.options.replace import Replaced, replace_sessions
+from quantx.pipeline.options.replace import Replaced, SessionMerge
 from quantx.pipeline.options.staged import CommittedMember, StagedMember
 
 _ONCE = 1  # a member is committed once: the only version of its application transaction
@@ -66,18 +67,27 @@ class _Commit:
         )
 
     def _commit_rows(self) -> Replaced:
-        table = self._table(self._staged.table)
-        version = table.version()
+        table, revisions = self._table(self._staged.table), self._table(self._staged.table.revisions)
+        version, kept = table.version(), revisions.version()
         if table.is_committed(self._context):
+            self._remove([file.put.added.path for file in self._staged.files if file.put.is_new])
             return Replaced()
-        replaced = replace_sessions(self._location, table, self._staged, self._folder, self._corrects)
-        if replaced.superseded:
-            self._table(self._staged.table.revisions).exchange(
-                self._once_more(), (), replaced.superseded, read_at=self._table(self._staged.table.revisions).version()
-            )
-        table.exchange(self._context, replaced.gone, replaced.files, read_at=version)
-        self._location.delete([f"{table.table.path}/{path}" for path in replaced.unused])
+        merged = SessionMerge(self._location, table, self._staged, self._folder, self._corrects)
+        try:
+            replaced = merged.run()
+            if replaced.superseded:
+                revisions.exchange(self._once_more(), (), replaced.superseded, read_at=kept)
+                merged.note_kept()
+            table.exchange(self._context, replaced.gone, replaced.files, read_at=version)
+        except CommitConflict:
+            merged.undo()
+            raise
+        self._remove(replaced.unused)
         return replaced
+
+    def _remove(self, paths: Sequence[str]) -> None:
+        """Remove staged files that no commit needs."""
+        self._location.delete([f"{self._staged.table.path}/{path}" for path in paths])
 
     def _commit_contracts(self) -> None:
         incoming = self._staged.contracts

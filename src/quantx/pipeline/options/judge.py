@@ -134,7 +134,7 @@ class Judge:
     def _in_session(self, rows: pl.DataFrame, session: _Session) -> pl.Series:
         if session.hours is None:
             return pl.Series([False]).new_from_index(0, rows.height)
-        inside = rows["time"].is_between(*session.hours)
+        inside = rows["time"].is_between(*session.hours).fill_null(False)
         if self._around_the_clock.any():
             inside |= self._around_the_clock.gather(rows[RANK])
         return inside

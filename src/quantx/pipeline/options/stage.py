@@ -6,6 +6,7 @@ from their bytes, and the rows from the member alone: staging again after a kill
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -21,6 +22,7 @@ from quantx.lake.store import LakeLocation
 from quantx.lake.streamed_file import StreamedFile
 from quantx.pipeline.options.daily_rows import dated, once, summed_bars, with_places
 from quantx.pipeline.options.judge import Judge, PricesOf, no_prices
+from quantx.pipeline.options.replace import prefix_of
 from quantx.pipeline.options.session_file import RowWriter
 from quantx.pipeline.options.sorted_runs import RANK, SortedRuns
 from quantx.pipeline.options.staged import TABLE_OF, StagedFile, StagedMember
@@ -191,10 +193,13 @@ class _Stage:
             return
         period = file.first.year * 100 + file.first.month if "month" in self._table.partitions else file.first.year
         partition = dict(zip(self._table.partitions, (file.underlying, str(period)), strict=True))
-        prefix = f"{file.first:%Y%m%d}" if file.first == file.last else f"{file.first:%Y%m%d}_{file.last:%Y%m%d}"
         self._rows += file.streamed.rows
-        put = file.streamed.put(self._location, partition, prefix)
-        self._files.append(StagedFile(underlying=file.underlying, first=file.first, last=file.last, put=put))
+        put = file.streamed.put(self._location, partition, prefix_of(file.first, file.last))
+        bounds = json.loads(put.added.statistics)
+        contracts = bounds["minValues"]["contract"], bounds["maxValues"]["contract"]
+        self._files.append(
+            StagedFile(underlying=file.underlying, first=file.first, last=file.last, contracts=contracts, put=put)
+        )
 
     def finish(self) -> StagedMember:
         """Write what is open; return the result."""

@@ -31,6 +31,7 @@ class StagedFile:
     underlying: str
     first: date
     last: date  # inclusive
+    contracts: tuple[str, str]  # the first and the last one by name
     put: PutFile
 
 
