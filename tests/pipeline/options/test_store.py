@@ -14,7 +14,6 @@ import pytest
 from quantx.core.option_tables import (
     OPTIONS_CONTRACTS,
     OPTIONS_OHLCV_1D,
-    OPTIONS_OPEN_INTEREST,
     OPTIONS_QUOTES_1M,
     OPTIONS_TRADES,
 )
@@ -30,7 +29,7 @@ from quantx.pipeline.options.stage import stage_member
 from quantx.pipeline.options.staged import CommittedMember, StagedMember
 from quantx.providers.options.protocol import OptionBatch
 
-from .members import DAY, LATER_RAW, NEXT_DAY, RAW, Holder, ListedMember, at, batch, contracts, member
+from .members import DAY, LAST_RAW, LATER_RAW, NEXT_DAY, RAW, Holder, ListedMember, at, batch, contracts, member
 
 CALL, PUT, LATE_CALL = "SPY250808C00630000", "SPY250808P00630000", "SPY250815C00640000"
 LISTED = contracts(CALL, PUT, LATE_CALL)
@@ -271,7 +270,7 @@ class TestRejectedRows:
         same, other = quote(PUT, at(14, 0), 1.0, 1.1), quote(CALL, at(14, 0), 1.0, 1.1)
         done = lake.stage(member("quotes_1m", LISTED, quotes(same, same, other, {**other, "bid": 0.9})))
         assert (done.rows, done.rows_repeated, done.rows_rejected) == (2, 1, 1)
-        assert done.rejected["rules"].to_list() == ["option_row_repeated"]
+        assert done.rejected["rules"].to_list() == ["option_row_once"]
 
     def test_are_not_those_of_an_index_before_the_session(self, lake: Lake) -> None:
         listed = contracts("SPXW250808C06300000")
@@ -290,76 +289,10 @@ class TestDoubtfulQuotes:
     def test_of_half_a_chain_at_a_minute_are_a_finding(self, lake: Lake) -> None:
         rows = [quote(of, at(14, minute), 1.0, 1.1) for minute in range(6) for of in LISTED["contract"]]
         (finding,) = lake.stage(member("quotes_1m", LISTED, quotes(*rows[:-2]))).findings
-        assert (finding.rule, finding.facts["minutes"]) == ("option_chain_half_missing", 1)
+        assert (finding.rule, finding.facts["minutes"]) == ("option_chain_complete", 1)
 
 
 class TestDays:
-    def test_bars_are_summed_over_exchanges(self, lake: Lake) -> None:
-        bars = [
-            (20, 0.33, 0.49, 0.10, 0.11, 3474),
-            (22, 0.19, 0.49, 0.10, 0.11, 8223),
-            (23, 0.24, 0.47, 0.11, 0.13, 2750),
-        ]
-        names = ("publisher", "open", "high", "low", "close", "volume")
-        rows = [{"of": CALL, **dict(zip(names, bar, strict=True))} for bar in bars]
-        lake.store(member("ohlcv_1d", LISTED, *(batch("ohlcv_1d", [row], LISTED) for row in rows), schema="ohlcv-1d"))
-        assert lake.rows(OPTIONS_OHLCV_1D).select("open", "high", "low", "close", "volume").rows() == [
-            (0.19, 0.49, 0.10, 0.11, 14447)
-        ]
-
-    def test_bars_of_minutes_become_one_of_the_session(self, lake: Lake) -> None:
-        rows = [
-            {
-                "of": CALL,
-                "time": at(14, 1),
-                "publisher": 20,
-                "open": 2.0,
-                "high": 2.5,
-                "low": 1.9,
-                "close": 2.1,
-                "volume": 5,
-            },
-            {
-                "of": CALL,
-                "time": at(14, 0),
-                "publisher": 22,
-                "open": 1.0,
-                "high": 1.5,
-                "low": 0.9,
-                "close": 1.1,
-                "volume": 1,
-            },
-            {
-                "of": CALL,
-                "time": at(14, 0),
-                "publisher": 20,
-                "open": 1.2,
-                "high": 1.5,
-                "low": 0.9,
-                "close": 1.1,
-                "volume": 1,
-            },
-        ]
-        lake.store(member("ohlcv_1d", LISTED, batch("ohlcv_1d", rows, LISTED), schema="ohlcv-1m"))
-        assert lake.rows(OPTIONS_OHLCV_1D).select("open", "high", "low", "close", "volume").rows() == [
-            (1.2, 2.5, 0.9, 2.1, 7)
-        ]
-
-    def test_open_interest_is_once_per_contract_and_of_the_session_before(self, lake: Lake) -> None:
-        monday = date(2025, 8, 11)
-        row = {"of": LATE_CALL, "open_interest": 57_924, "public_at": at(10, 30, monday)}
-        lake.store(
-            member("open_interest", LISTED, batch("open_interest", [row] * 16, LISTED, monday), schema="statistics")
-        )
-        assert lake.rows(OPTIONS_OPEN_INTEREST).select("date", "open_interest", "public_at").rows() == [
-            (date(2025, 8, 8), 57_924, at(10, 30, monday))
-        ]
-
-    def test_open_interest_that_exchanges_report_differently_is_the_last(self, lake: Lake) -> None:
-        rows = [{"of": CALL, "open_interest": n, "public_at": at(10, n)} for n in (30, 31, 30)]
-        staged = lake.stage(member("open_interest", LISTED, batch("open_interest", rows, LISTED), schema="statistics"))
-        assert (staged.rows, staged.rejected["rules"].to_list()) == (1, ["option_row_repeated"])
-
     def test_of_a_year_are_one_file(self, lake: Lake) -> None:
         days = [date(2025, 8, day) for day in (4, 5, 6)]
         bar = {"of": LATE_CALL, "open": 1.0, "high": 1.0, "low": 1.0, "close": 1.0, "volume": 3}
@@ -390,11 +323,16 @@ class TestTradesAndContracts:
             ("SPY1250808C00630000", DAY, None),
         ]
 
-    def test_definitions_state_terms(self, lake: Lake) -> None:
-        listed = contracts("SPY1250808C00630000")
-        terms = [{"of": "SPY1250808C00630000", "multiplier": 40.0}]
-        lake.store(member("contracts", listed, batch("contracts", terms, listed), schema="definition"))
-        assert lake.rows(OPTIONS_CONTRACTS)["multiplier"].to_list() == [40.0]
+    def test_definitions_state_terms_whether_quotes_come_before_or_after(self, lake: Lake) -> None:
+        listed = contracts(CALL, "SPY1250808C00630000")
+        terms = [{"of": of, "multiplier": 40.0, "deliverable": None, "settlement": "PM"} for of in listed["contract"]]
+        definitions = member("contracts", listed, batch("contracts", terms, listed), schema="definition")
+        row = batch("quotes_1m", [quote(CALL, at(14, 0), 1.0, 1.1)], listed)
+        implied = listed.with_columns(deliverable=pl.lit("100 SPY"))
+        quoted = member("quotes_1m", implied, row)
+        for raw, each in ((RAW, quoted), (LATER_RAW, definitions), (LAST_RAW, quoted)):
+            lake.store(each, raw)
+        assert lake.rows(OPTIONS_CONTRACTS).select("multiplier", "deliverable").rows() == [(40.0, None)] * 2
 
 
 class TestSessionsOfOneMember:

@@ -20,16 +20,18 @@ from quantx.core.option_tables import OPTIONS_CONTRACTS
 from quantx.errors import MalformedPayload, QuantxError
 from quantx.lake.store import LakeLocation
 from quantx.lake.streamed_file import StreamedFile
-from quantx.pipeline.options.daily_rows import dated, once, summed_bars, with_places
 from quantx.pipeline.options.judge import Judge, PricesOf, no_prices
+from quantx.pipeline.options.repeated import once
 from quantx.pipeline.options.replace import prefix_of
 from quantx.pipeline.options.session_file import RowWriter
 from quantx.pipeline.options.sorted_runs import RANK, SortedRuns
-from quantx.pipeline.options.staged import TABLE_OF, StagedFile, StagedMember
+from quantx.pipeline.options.staged import StagedFile, StagedMember
+from quantx.providers.options.kinds import TABLES_BY_KIND
 from quantx.providers.options.protocol import OptionBatch, OptionMember
 
 # Sessions that are open at the same time hold rows on the disk: of a member in the order of time, one is.
 MOST_OPEN_ROWS = 2_500_000
+TERMS = ("multiplier", "deliverable", "settlement")
 _ORDER: dict[str, tuple[str, ...]] = {"quotes_1m": ("time",), "trades": ("time", "publisher", "sequence")}
 _UNSEEN = np.iinfo(np.int32).max
 
@@ -69,7 +71,7 @@ class _Stage:
         facts = member.facts
         assert facts.kind is not None
         self._kind, self._facts, self._folder, self._location, self._raw = facts.kind, facts, folder, location, raw
-        self._table = TABLE_OF[facts.kind]
+        self._table = TABLES_BY_KIND[facts.kind]
         self._known_from = ULID.from_str(raw).datetime
         # By rank: the contracts of an underlying are neighbours, in the order of the rows of its file.
         order = member.contracts.with_row_index("__index").sort("underlying", maintain_order=True)
@@ -94,20 +96,18 @@ class _Stage:
     def add(self, batch: OptionBatch) -> None:
         """Take the rows of one batch."""
         if batch.rejected is not None and batch.rejected.height:
-            self._judge.rejections.add_unknown(batch.date, batch.rejected)
+            self._judge.rejections.add_unusable(batch.date, batch.rejected)
         if batch.rows.is_empty():
             return
         rows = batch.rows.with_columns(self._ranks.gather(batch.rows["contract_index"])).drop("contract_index")
-        if self._kind == "contracts":
-            self._note_seen(batch.date, rows)
-            self._terms.append(rows)
-            return
         rows = self._judge.accepted(batch.date, rows)
         self._note_seen(batch.date, rows)
-        if "month" in self._table.partitions:
+        if self._kind == "contracts":
+            self._terms.append(rows)
+        elif "month" in self._table.partitions:
             self._add_to_session(batch.date, rows)
         else:
-            self._add_daily(batch.date, rows)
+            self._daily.append(rows.with_columns(pl.lit(batch.date).alias("date")))
 
     def _note_seen(self, day: date, rows: pl.DataFrame) -> None:
         ranks = rows[RANK].to_numpy()
@@ -146,30 +146,21 @@ class _Stage:
         del self._open[day]
         self._closed.add(day)
 
-    def _add_daily(self, day: date, rows: pl.DataFrame) -> None:
-        rows = dated(self._kind, day, rows)
-        self._daily.append(with_places(rows) if self._kind == "ohlcv_1d" else rows)
-        if self._kind == "ohlcv_1d" and sum(part.height for part in self._daily) > MOST_OPEN_ROWS:
-            self._daily = [summed_bars(self._daily)]
-
     def _close_daily(self) -> None:
         """Write the rows of days as one file for each underlying and year."""
         if not self._daily:
             return
-        rows = summed_bars(self._daily) if self._kind == "ohlcv_1d" else pl.concat(self._daily)
-        order = ["date", RANK, *(["public_at"] if self._kind == "open_interest" else [])]
-        rows = rows.sort(order, maintain_order=True)
-        values = [c for c in self._table.values if c != "public_at"]
-        rows, earlier, same = once(rows, ["date", RANK], values)
+        rows = pl.concat(self._daily).sort("date", RANK, maintain_order=True)
+        rows, earlier, same = once(rows, ["date", RANK], list(self._table.values))
         self._repeated += same
-        for (day,), part in earlier.group_by("date"):
+        for (day,), part in earlier.group_by("date", maintain_order=True):
+            assert isinstance(day, date)
             self._judge.rejections.add(day, part)
-        columns = ["date", RANK, *self._table.values]
         for underlying, of_underlying in self._by_underlying(rows.sort(RANK, maintain_order=True)):
             by_year = of_underlying.sort("date", RANK).group_by(pl.col("date").dt.year(), maintain_order=True)
             for _, part in by_year:
                 file = self._file(underlying, part["date"][0], part["date"][-1])
-                self._writer.write(file.streamed, part.select(columns))
+                self._writer.write(file.streamed, part)
                 self._put(file)
 
     def _by_underlying(self, rows: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
@@ -230,10 +221,8 @@ class _Stage:
         first = pl.Series("first_date", self._first_seen).cast(pl.Date)
         contracts = self._contracts.with_columns(first).with_row_index(RANK)
         if self._terms:
-            terms = pl.concat(self._terms, how="diagonal").group_by(RANK).agg(pl.all().drop_nulls().last())
-            stated = [c for c in ("multiplier", "deliverable", "settlement") if c in terms.columns]
-            contracts = contracts.join(terms.select(RANK, *stated), on=RANK, how="left", suffix="__stated")
-            contracts = contracts.with_columns(pl.coalesce(f"{c}__stated", c).alias(c) for c in stated)
+            terms = pl.concat(self._terms).unique(RANK, keep="last").select(RANK, *TERMS)
+            contracts = contracts.drop(TERMS).join(terms, on=RANK)
         return (
             contracts.filter(pl.Series(self._first_seen != _UNSEEN))
             .with_columns(
