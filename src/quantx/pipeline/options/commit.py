@@ -84,7 +84,9 @@ class _Commit:
         except CommitConflict:
             merged.undo()
             raise
-        self._remove(replaced.unused)
+        # A merged file in which every row is of the staged one has its bytes, and so its name.
+        live = {added.path for added in replaced.files}
+        self._remove([path for path in replaced.unused if path not in live])
         if (table.version() or 0) % _TIDY == 0:
             table.tidy()
         return replaced
