@@ -54,6 +54,7 @@ def read_facts(dashboard: Dashboard) -> OverviewFacts:
 
 def _read_state(platform: Platform) -> dict[str, Any]:
     """Return the facts that `quantx status` shows, and the cost."""
+    from quantx.alerts.view import open_alerts
     from quantx.pipeline.reporting.status import status_of
 
     status = status_of(platform.state, platform.queue.depth(), platform.location.url, platform.clock.now())
@@ -65,6 +66,7 @@ def _read_state(platform: Platform) -> dict[str, Any]:
         "tasks": status["tasks"],
         "queue": status["queue"],
         "back_off": status["closed"],
+        "alerts": open_alerts(platform.state),
         "cost": _cost(platform) if platform.location.url.startswith(_AZURE) else None,
     }
 
