@@ -17,6 +17,7 @@ from quantx.dashboard.series.chart import (
     findings_of,
     markers_of,
     read_bars,
+    security_of,
     with_security,
 )
 from quantx.dashboard.series.request import SeriesRequest, address_of
@@ -76,6 +77,7 @@ def _series(request: Request, lake: Lake, wanted: SeriesRequest) -> Response:
         choices=requests,
         vendors=bars.vendors,
         carriers=carriers_of(lake, wanted.symbol) if wanted.on else [],
+        chosen=security_of(lake, wanted),
         warnings=bars.warnings,
         zone=bars.zone,
         name=_name_of(lake, wanted.symbol),
