@@ -171,7 +171,11 @@ class TestAnswer:
                 "yahoo is in back-off until 10:00: 429",
             ),
             (
-                {"alerts": [{"title": "Disk nearly full", "subject": "/data", "message": "3.0 % free"}]},
+                {
+                    "alerts": [
+                        {"rule": "disk", "title": "Disk nearly full", "subject": "/data", "message": "3.0 % free"}
+                    ]
+                },
                 "Disk nearly full, /data: 3.0 % free",
             ),
         ],
@@ -180,6 +184,12 @@ class TestAnswer:
         view = overview_of(replace(WHOLE, **change))
         assert view.level == "warn"
         assert [reason.text for reason in view.reasons if text in reason.text]
+
+    def test_an_alert_about_what_the_page_sees_by_itself_is_no_second_reason(self) -> None:
+        alert = {"rule": "freshness_missed", "title": "Sessions missing", "subject": "us", "message": "of yesterday"}
+        view = overview_of(replace(WHOLE, alerts=[alert]))
+        assert (view.level, view.reasons) == ("good", [])
+        assert [card.value for card in view.system if card.title == "Alerts"] == ["1 active"]
 
     def test_no_lake_is_not_known(self) -> None:
         view = overview_of(replace(WHOLE, universes=(), lake_problem="there is no lake in /x"))

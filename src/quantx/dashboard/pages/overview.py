@@ -16,9 +16,10 @@ from quantx.dashboard.context import Dashboard
 from quantx.dashboard.freshness import due_times, read_freshness
 from quantx.dashboard.overview import LastRun, OverviewFacts, overview_of
 from quantx.dashboard.page import WebPage, rendered
-from quantx.errors import QuantxError
+from quantx.errors import ConfigError, QuantxError
 from quantx.lake.store import LakeLocation
 from quantx.reader.lake import Lake
+from quantx.settings import Settings
 
 if TYPE_CHECKING:
     from quantx.pipeline.runtime.platform import Platform
@@ -29,7 +30,8 @@ _AZURE = ("az://", "abfss://", "https://")
 
 def show(request: Request, dashboard: Dashboard) -> Response:
     """Return the page."""
-    return rendered(request, "overview.html", title="Overview", view=overview_of(read_facts(dashboard)))
+    view, plans = overview_of(read_facts(dashboard)), can_plan(dashboard.settings)
+    return rendered(request, "overview.html", title="Overview", view=view, plans=plans)
 
 
 def read_facts(dashboard: Dashboard) -> OverviewFacts:
@@ -117,8 +119,18 @@ def _newest_report(location: LakeLocation) -> LastRun | None:
     )
 
 
+def can_plan(settings: Settings) -> bool:
+    """Return whether updates can be planned here: in Azure the dashboard has no vendor's key."""
+    return settings.dashboard_sign_in == "token"
+
+
 def _plan_update(platform: Platform, form: Form) -> str:
     """Plan a daily update, as `quantx update-daily --enqueue-only` does."""
+    if not can_plan(platform.settings):
+        raise ConfigError(
+            "this dashboard has no vendor's key, without which a plan would be wrong; the sweeper plans a missed update"
+            " within the hour, and the trigger of the app at once"
+        )
     from quantx.pipeline.planning.triggers import plan_request
     from quantx.pipeline.planning.update_request import UpdateRequest
 
