@@ -50,8 +50,8 @@ _OF_CHANGES = (
 )
 _LISTS_READ = (
     ShownColumn("at", "read at (UTC)"),
-    ShownColumn("decision"),
-    ShownColumn("members"),
+    ShownColumn("decision", level=True),
+    ShownColumn("members", "members after it"),
     ShownColumn("joined", text=True),
     ShownColumn("left", text=True),
     ShownColumn("why", text=True),
