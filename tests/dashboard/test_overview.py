@@ -256,9 +256,21 @@ def test_without_a_state_the_reports_of_the_lake_are_read(tmp_path: Path) -> Non
     dashboard = Dashboard(load_settings(lake_url=lake, state_url=str(tmp_path / "none")), lambda: NOW)
     facts = read_facts(dashboard)
     assert facts.last_run == LastRun(id="R2024-03-12", at=at(TUESDAY, 6), tasks=9, failed=2, unfinished=False)
-    assert (facts.updated, facts.queue, facts.findings) == (None, None, {})
+    assert (facts.updated, facts.queue, facts.findings) == (None, None, None)
     assert "there is no state in" in facts.database_problem
     assert not (tmp_path / "none").exists()  # a page creates nothing
+    dashboard.close()
+
+
+def test_what_was_made_of_a_version_is_made_once() -> None:
+    dashboard, made = Dashboard(SETTINGS), list[int]()
+
+    def make() -> int:
+        made.append(len(made))
+        return made[-1]
+
+    assert [dashboard.once_per_version("a", version, make) for version in (1, 1, 2, 1)] == [0, 0, 1, 2]
+    assert dashboard.once_per_version("b", 1, make) == 3
     dashboard.close()
 
 

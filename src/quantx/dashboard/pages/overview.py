@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -51,7 +53,7 @@ def read_facts(dashboard: Dashboard) -> OverviewFacts:
     if of_state is not None:
         return replace(facts, **of_state)
     facts = replace(facts, database_problem=dashboard.no_database)
-    return facts if facts.lake_problem else replace(facts, **_read_reports(dashboard.lake, dashboard.location))
+    return facts if facts.lake_problem else replace(facts, **_read_reports(dashboard))
 
 
 def _read_state(platform: Platform) -> dict[str, Any]:
@@ -92,16 +94,43 @@ def _cost(platform: Platform) -> float | None:
     return estimate(read_prices(*price_table(None)), used, None, 21).total if used.runs and used.tasks else None
 
 
-def _read_reports(lake: Lake, location: LakeLocation) -> dict[str, Any]:
-    """Return what the published findings and the newest report of a daily run have; nothing for what can't be read."""
-    found: dict[str, Any] = {}
-    try:
-        published = lake.scan("findings").filter(pl.col("status") == "open").group_by("severity").len().collect()
-        found["findings"] = dict(published.iter_rows())
-        found["last_run"] = _newest_report(location)
-    except QuantxError:
-        pass  # the page shows these facts as not known
+def _read_reports(dashboard: Dashboard) -> dict[str, Any]:
+    """Return what published findings and reports have; a part that can't be read is shown as not known."""
+    parts: dict[str, Callable[[], Any]] = {
+        "findings": lambda: _published_findings(dashboard.lake),
+        "last_run": lambda: _newest_report(dashboard.location),
+        "updated": lambda: _updated_universes(dashboard),
+    }
+    found = {}
+    for name, read in parts.items():
+        with suppress(QuantxError):
+            found[name] = read()
     return found
+
+
+def _published_findings(lake: Lake) -> dict[str, int] | None:
+    """Return the open findings that the last inspection published, by severity; None where there was none."""
+    if not lake.versions(["findings"]):
+        return None
+    published = lake.scan("findings").filter(pl.col("status") == "open").group_by("severity").len().collect()
+    return dict(published.iter_rows())
+
+
+def _updated_universes(dashboard: Dashboard) -> frozenset[str] | None:
+    """Return the universes of daily updates by the coverage of the last run; None where it does not have them."""
+    from quantx.pipeline.reporting.stored_coverage import coverage_path, read_coverage
+
+    path = coverage_path()
+    stored = dashboard.location.objects(path.rpartition("/")[0]).get(path)
+    if stored is None:
+        return None
+
+    def read() -> frozenset[str] | None:
+        rows = read_coverage(dashboard.location, path).freshness
+        known = rows["updated"].null_count() == 0 and rows.height > 0
+        return frozenset(rows.filter("updated")["universe"].drop_nulls()) if known else None
+
+    return dashboard.once_per_version("updated", stored.e_tag or stored, read)
 
 
 def _newest_report(location: LakeLocation) -> LastRun | None:
