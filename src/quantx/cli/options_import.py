@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from quantx.settings import Settings
 
 _SHOWN = 10  # failures, and members that are left out
+_SHOWN_ROWS = 40  # of --dry-run
 _INTERRUPTED = 130  # the exit code after a second Ctrl+C, as shells have it
 
 
@@ -100,7 +101,9 @@ def _show(
     if json:
         print_json({"members": rows})
         return 0
-    print_table("members", [{name: value for name, value in row.items() if name != "archive"} for row in rows])
+    print_table("members", [{k: v for k, v in row.items() if k != "archive"} for row in rows[:_SHOWN_ROWS]])
+    if len(rows) > _SHOWN_ROWS:
+        err.print(f"  … and {len(rows) - _SHOWN_ROWS:,} more; --json lists all")
     imports = Counter(str(row["action"]).partition(":")[0] for row in rows)
     out.print(f"{counted(len(rows), 'member')}: {_counts(imports)}; nothing was recorded")
     return 0

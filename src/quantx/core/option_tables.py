@@ -37,14 +37,13 @@ OPTIONS_CONTRACTS = Table(
         "multiplier": pl.Float64,  # units of the underlying per contract; null: unknown
         "deliverable": pl.String,  # null: unknown, as for an adjusted root
         "settlement": pl.String,  # AM or PM of the expiration's session; null: unknown
-        "first_date": pl.Date,
-        "last_date": pl.Date,
+        "first_date": pl.Date,  # the first stored session with a row of it
         **_CLOCK,
     },
     partitions=("source",),
     key=("source", "contract"),
     sort=("underlying", *CONTRACT_ORDER),
-    values=("multiplier", "deliverable", "settlement", "first_date", "last_date"),
+    values=("multiplier", "deliverable", "settlement", "first_date"),
 )
 
 OPTIONS_QUOTES_1M = Table(

@@ -53,6 +53,10 @@ class Dashboard:
         """The place of the lake, with its reports; raises as `lake`."""
         return location_of(self.settings)
 
+    def begin(self) -> None:
+        """Begin to open what the first page needs."""
+        self._platform.begin()
+
     @cached_property
     def tables(self) -> StoredTables:
         """The tables of the lake as they are stored, also those that readers do not need; raises as `lake`."""

@@ -22,9 +22,10 @@ from quantx.lake.pages import check_pages
 from quantx.lake.store import LakeLocation
 
 REPAIR = "`quantx verify --repair` repairs it"
-_ROW_GROUP = 32_768
+ROW_GROUP = 32_768
+UNMEASURED = ("row", "sent", "raw", "payload_sha256")  # no reader skips files by them
+NAMED = 16  # hex digits of a file's SHA-256 in its name: delta-rs does not give the digests of the log
 _THREADS = 2
-_NAMED = 16  # hex digits of a file's SHA-256 in its name: delta-rs does not give the digests of the log
 
 
 class TableFiles:
@@ -82,7 +83,7 @@ class TableFiles:
         folder = "".join(f"{p}={quote(v, safe='')}/" for p, v in values.items())
         body = _parquet(part)
         digest = sha256(body)
-        path = f"{folder}{ULID()}-{digest[:_NAMED]}.parquet"
+        path = f"{folder}{ULID()}-{digest[:NAMED]}.parquet"
         self._location.put_new(f"{self._path}/{path}", body)
         return AddedFile(
             path=path,
@@ -147,7 +148,7 @@ def named_digest(path: str) -> str | None:
     '3f2a90d4c7b15e68'
     """
     digest = path.removesuffix(".parquet").rpartition("-")[2]
-    return digest if len(digest) == _NAMED else None
+    return digest if len(digest) == NAMED else None
 
 
 def damaged_file(table: Table, path: str, what: str) -> DamagedObject:
@@ -172,29 +173,29 @@ def _parquet(rows: pl.DataFrame) -> bytes:
     """Encode with the settings that measured best for bars: zstd 3, no dictionary on numbers, delta-packed integers."""
     import pyarrow.parquet as pq  # for writing only: a reader has no such library
 
-    texts = [c for c, t in rows.schema.items() if t == pl.String]
-    integers = {c: "DELTA_BINARY_PACKED" for c, t in rows.schema.items() if t == pl.Int64}
-    dates = {c: "DELTA_BINARY_PACKED" for c, t in rows.schema.items() if t in (pl.Date, INSTANT)}
     buffer = io.BytesIO()
-    pq.write_table(
-        rows.to_arrow(),
-        buffer,
-        compression="zstd",
-        compression_level=3,
-        row_group_size=_ROW_GROUP,
-        use_dictionary=texts or False,
-        column_encoding=integers | dates,
-        store_schema=False,
-        write_page_checksum=True,  # any reader can find flipped bits; the log has the digest of the whole file
-    )
+    pq.write_table(rows.to_arrow(), buffer, row_group_size=ROW_GROUP, **parquet_options(rows.schema))
     return buffer.getvalue()
+
+
+def parquet_options(schema: Mapping[str, pl.DataType | type[pl.DataType]]) -> dict[str, Any]:
+    """Return the options with which PyArrow writes rows of these columns."""
+    texts = [c for c, t in schema.items() if t == pl.String]
+    integers = {c: "DELTA_BINARY_PACKED" for c, t in schema.items() if t == pl.Int64}
+    dates = {c: "DELTA_BINARY_PACKED" for c, t in schema.items() if t in (pl.Date, INSTANT)}
+    return {
+        "compression": "zstd",
+        "compression_level": 3,
+        "use_dictionary": texts or False,
+        "column_encoding": integers | dates,
+        "store_schema": False,
+        "write_page_checksum": True,  # any reader can find flipped bits; the log has the digest of the whole file
+    }
 
 
 def statistics_of(rows: pl.DataFrame) -> str:
     """Return Delta's file statistics, by which readers skip files; Delta has none for booleans."""
-    columns = [
-        c for c, t in rows.schema.items() if t != pl.Boolean and c not in ("row", "sent", "raw", "payload_sha256")
-    ]
+    columns = [c for c, t in rows.schema.items() if t != pl.Boolean and c not in UNMEASURED]
     bounds = rows.select(
         pl.col(columns).min().name.suffix(" lowest"), pl.col(columns).max().name.suffix(" highest")
     ).row(0)
@@ -202,15 +203,16 @@ def statistics_of(rows: pl.DataFrame) -> str:
     return json.dumps(
         {
             "numRecords": rows.height,
-            "minValues": {c: _plain(v) for c, v in zip(columns, lowest, strict=True) if v is not None},
-            "maxValues": {c: _plain(v) for c, v in zip(columns, highest, strict=True) if v is not None},
+            "minValues": {c: plain_value(v) for c, v in zip(columns, lowest, strict=True) if v is not None},
+            "maxValues": {c: plain_value(v) for c, v in zip(columns, highest, strict=True) if v is not None},
             "nullCount": {c: rows[c].null_count() for c in columns},
         },
         allow_nan=False,
     )
 
 
-def _plain(value: Any) -> Any:
+def plain_value(value: Any) -> Any:
+    """Return a bound as Delta's statistics have it."""
     if isinstance(value, datetime):
         return value.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     return value.isoformat() if isinstance(value, date) else value

@@ -50,6 +50,7 @@ class CommitContext:
     raw_objects: Sequence[str] = ()
     by: Committer | None = None
     properties: Mapping[str, str] = field(default_factory=dict)  # of the table from this commit on
+    application: str | None = None  # the id of the application transaction; None: the rounds of the state
 
     @property
     def state_id(self) -> str | None:
@@ -59,7 +60,7 @@ class CommitContext:
     @property
     def app(self) -> str:
         """Return the application id of Delta's application transactions; their versions are rounds of one state."""
-        return app_of(self.state_id)
+        return self.application or app_of(self.state_id)
 
     def confirm(self) -> None:
         """Raise Fenced where another process has taken the role over."""

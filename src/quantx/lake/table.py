@@ -9,7 +9,7 @@ log, writes checkpoints and deletes old files.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, timedelta
 
 import polars as pl
@@ -121,6 +121,31 @@ class LakeTable(TableReader):
         delta = self._at(read_at)
         removed = [self._parts.remove(row) for row in self._files(delta).iter_rows(named=True)]
         self._commit(delta, [*removed, *files], context)
+
+    def is_committed(self, context: CommitContext) -> bool:
+        """Return whether the round of a context, or a later one of its application, is committed."""
+        delta = self.newest()
+        if delta is None or context.round_id is None:
+            return False
+        return self._last_round(delta, context.app) >= context.round_id
+
+    def exchange(
+        self, context: CommitContext, gone: Collection[str], files: Sequence[AddedFile], *, read_at: int | None
+    ) -> bool:
+        """Put written files in the place of the data files with the paths `gone`, in one commit; return as `commit`.
+
+        Files that the table has already stay as they are. CommitConflict if the table has changed since `read_at`.
+        """
+        delta = self._at(read_at)
+        if context.round_id is not None and self._last_round(delta, context.app) >= context.round_id:
+            return False
+        live = {row["path"]: row for row in self._files(delta).iter_rows(named=True)}
+        removed = [self._parts.remove(live[path]) for path in gone]
+        added = [file for file in files if file.path not in live or file.path in gone]
+        if not removed and not added:
+            return False
+        self._commit(delta, [*removed, *added], context)
+        return True
 
     def seal(self, context: CommitContext) -> None:
         """Commit a version with the same rows, if the table exists: every commit under way is a conflict then."""

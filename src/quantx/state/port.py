@@ -40,6 +40,7 @@ Role = Literal[
     "backup",
     "features",
     "alerts",
+    "options",
 ]
 
 

@@ -41,6 +41,7 @@ _LOCKS: dict[Role, int] = {
     "backup": 7_013_026,
     "features": 7_013_028,
     "alerts": 7_013_040,
+    "options": 7_013_029,
 }
 
 

@@ -18,7 +18,7 @@ from quantx.lake.store import LakeLocation, open_location
 from quantx.pipeline.options.archive_plan import PlannedArchive, planned
 from quantx.pipeline.options.importing import Arrival, ImportedMembers, MemberImporter
 from quantx.providers.options.batch_lists import DayCondition
-from quantx.providers.options.protocol import MemberFacts, OptionBatch, OptionForm, OptionKind, OptionMember
+from quantx.providers.options.protocol import MemberFacts, OptionBatch, OptionForm, OptionKind, OptionMember, Symbology
 from quantx.state.memory import MemoryState
 from quantx.state.option_members.port import ArchiveKey, MemberCounts
 
@@ -64,6 +64,9 @@ class MemoryArchive:
         self.opened.append(member.name)
         return io.BytesIO(self.bodies[member.name])
 
+    def symbology(self, member: Listed) -> bytes | None:
+        return None
+
     def check(self, member: Listed) -> str:
         digest = hashlib.sha256(self.bodies[member.name]).hexdigest()
         if member.sha256 not in (None, digest):
@@ -93,7 +96,7 @@ class TextForm:
     def recognizes(self, name: str, head: bytes) -> bool:
         return head.startswith(b"options")
 
-    def open(self, name: str, stream: IO[bytes], size: int) -> OptionMember:
+    def open(self, name: str, stream: IO[bytes], size: int, symbology: Symbology | None = None) -> OptionMember:
         words = stream.read().decode().split()
         if len(words) < 4:
             raise MalformedPayload(f"{name} has no header")
@@ -129,7 +132,7 @@ class MemoryStore:
         self.before_commit()
         confirm()
         self.committed.append(arrival)
-        return MemberCounts(rows, rows if arrival.corrects is not None else 0, 0)
+        return MemberCounts(rows, rows if arrival.corrects else 0, 0)
 
 
 class StandingClock:

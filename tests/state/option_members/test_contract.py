@@ -67,16 +67,14 @@ class TestOptionMembers:
         assert kit.state.option_members.imported("ab", None) == member
         assert kit.state.option_members.imported("ab", "mine") is None
 
-    def test_an_earlier_version_is_the_one_that_the_vendor_dated_last(self, kit: Kit) -> None:
+    def test_the_versions_of_a_member_begin_with_the_one_that_the_vendor_dated_last(self, kit: Kit) -> None:
         newest = imported(kit, "/one.zip", "ab", date(2024, 6, 2))
-        imported(kit, "/two.zip", "cd", date(2024, 6, 1))
+        older = imported(kit, "/two.zip", "cd", date(2024, 6, 1))
         earlier = kit.state.option_members.earlier
-        assert earlier("a.dbn.zst", CONTENT, "ef") == newest
-        assert earlier("b.dbn.zst", CONTENT, "ef") is None
-        assert earlier("a.dbn.zst", replace(CONTENT, last_day=date(2024, 5, 2)), "ef") is None
-        other = earlier("a.dbn.zst", CONTENT, "ab")
-        assert other is not None
-        assert other.sha256 == "cd"
+        assert earlier("a.dbn.zst", CONTENT, "ef") == [newest, older]
+        assert earlier("b.dbn.zst", CONTENT, "ef") == []
+        assert earlier("a.dbn.zst", replace(CONTENT, last_day=date(2024, 5, 2)), "ef") == []
+        assert earlier("a.dbn.zst", CONTENT, "ab") == [older]
 
     def test_one_process_at_a_time_holds_a_member_until_it_dies(self, kit: Kit) -> None:
         one, two = recorded(kit, NewMember("a.dbn", size=1), NewMember("b.dbn", size=1))

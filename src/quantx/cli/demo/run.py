@@ -18,6 +18,7 @@ import yaml
 from quantx.cli.after_work import inspect
 from quantx.cli.demo.features import show_features
 from quantx.cli.demo.filings import show_filings
+from quantx.cli.demo.options import show_options
 from quantx.cli.demo.page import Chapter, DemoResults, write_page
 from quantx.cli.demo.proofs import show_proofs
 from quantx.cli.demo.rates import show_rates
@@ -89,6 +90,7 @@ def demo(
             chapters = _tell(platform, market, story, url)
             show_filings(platform, market)
             show_rates(platform)
+            show_options(platform, folder)
             inspect(platform)
             show_features(platform)
             findings = _find(platform, market, story, chapters)

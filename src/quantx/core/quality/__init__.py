@@ -3,9 +3,9 @@
 `daily_rules` and `minute_rules` check single rows before they are curated, `event_rules` single splits and dividends.
 `series_rules`, `minute_session_rules` and `minute_shift` check curated bars against their neighbours.
 `dividend_rules` and `adjustments` check corporate actions, `evidence_rules` whole replies and their events against the
-prices. `rate_rules` check published rates. `vendor_causes` and `action_comparison` compare two vendors.
-`operational_rules` are about the system's own work. `RULES` has the rules with a row
-expression, `FINDING_RULES` every rule that a finding can name.
+prices. `rate_rules` check published rates, `option_rules` archives of options. `vendor_causes` and `action_comparison`
+compare two vendors. `operational_rules` are about the system's own work. `RULES` has the rules with a row expression,
+`FINDING_RULES` every rule that a finding can name.
 """
 
 from quantx.core.quality.action_comparison import EVENT_COMPARISON_RULES
@@ -21,6 +21,7 @@ from quantx.core.quality.minute_rules import MINUTE_RULES
 from quantx.core.quality.minute_session_rules import SESSION_RULES
 from quantx.core.quality.minute_shift import SHIFT_RULES
 from quantx.core.quality.operational_rules import OPERATIONAL_RULES, OperationalRule
+from quantx.core.quality.option_rules import OPTION_RULES
 from quantx.core.quality.rate_rules import FX_ROW_RULES, RATE_RULES, YIELD_ROW_RULES
 from quantx.core.quality.repeated_rows import REPEAT_RULES
 from quantx.core.quality.rule import POLICY_VERSION, Rule, by_id
@@ -56,6 +57,7 @@ RULES: dict[str, Rule] = by_id(
     YIELD_ROW_RULES,
     FX_ROW_RULES,
     RATE_RULES,
+    OPTION_RULES,
 )
 
 FINDING_RULES: dict[str, Rule | OperationalRule] = {**RULES, **{rule.id: rule for rule in OPERATIONAL_RULES}}

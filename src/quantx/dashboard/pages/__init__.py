@@ -37,4 +37,4 @@ PAGES: tuple[WebPage, ...] = (
     *data.PAGES,
     *data_api.PAGES,
 )
-ACTIONS: tuple[Action, ...] = (*findings.ACTIONS, *quarantine.ACTIONS, *tasks.ACTIONS)
+ACTIONS: tuple[Action, ...] = (*overview.ACTIONS, *findings.ACTIONS, *quarantine.ACTIONS, *tasks.ACTIONS)

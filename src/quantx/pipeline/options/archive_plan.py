@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -15,6 +16,7 @@ from quantx.providers.options.batch_lists import DESCRIPTIONS, DayCondition
 from quantx.providers.options.protocol import MemberFacts, OptionForm
 from quantx.state.option_members.port import UNFINISHED_MEMBERS, ArchiveKey, MemberRecord, NewMember, OptionMembers
 
+NO_FORM = "no form of options reads it"
 HEAD = 1024  # bytes by which a form is recognised
 
 
@@ -88,6 +90,10 @@ class OpenArchive(Protocol):
         """Open the bytes of a member."""
         ...
 
+    def symbology(self, member: Any) -> bytes | None:
+        """Return the mapping of symbols beside a member, None where there is none."""
+        ...
+
     def check(self, member: Any) -> str:
         """Return the SHA-256 of a member; MalformedPayload where size or hash are not those of the list."""
         ...
@@ -155,7 +161,7 @@ def planned(key: ArchiveKey, archive: OpenArchive, form_of: FormOf) -> PlannedAr
         if known:
             members.append(member)
         else:
-            skipped.append(_new(member, "skipped", "no form of options reads it"))
+            skipped.append(_new(member, "skipped", NO_FORM))
     return PlannedArchive(key=key, open=archive, members=members, skipped=skipped)
 
 
@@ -166,23 +172,25 @@ def within(plan: PlannedArchive, form_of: FormOf, windows: Sequence[Window]) -> 
 
     def has_day(member: ListedMember) -> bool:
         facts = facts_of(plan.open, member, form_of)
-        return facts is None or any(facts.first <= w.end and w.start <= facts.last for w in windows)
+        return isinstance(facts, str) or any(facts.first <= w.end and w.start <= facts.last for w in windows)
 
     members = [member for member in plan.members if has_day(member)]
     return PlannedArchive(key=plan.key, open=plan.open, members=members, skipped=plan.skipped)
 
 
-def facts_of(archive: OpenArchive, member: ListedMember, form_of: FormOf) -> MemberFacts | None:
-    """Return what the header of a member states, None where it is unreadable."""
+def facts_of(archive: OpenArchive, member: ListedMember, form_of: FormOf) -> MemberFacts | str:
+    """Return what the header of a member states, or why it is unreadable."""
     try:
         with archive.open(member) as stream:
             form = form_of(member.name, stream.read(HEAD))
         if form is None:
-            return None
+            return NO_FORM
         with archive.open(member) as stream:
-            return form.open(member.name, stream, member.size).facts
-    except (MalformedPayload, OSError):
-        return None
+            return form.open(member.name, stream, member.size, partial(archive.symbology, member)).facts
+    except MalformedPayload as error:
+        return str(error)
+    except OSError as error:
+        return f"{member.name} can't be read: {error.strerror or 'its bytes are cut'}"
 
 
 def record(plan: PlannedArchive, members: OptionMembers) -> Sequence[tuple[ListedMember, MemberRecord]]:
@@ -197,7 +205,8 @@ def dry_rows(plan: PlannedArchive, form_of: FormOf, members: OptionMembers) -> I
     """Yield what an import would do with each member; nothing is recorded."""
     recorded = {each.name: each for each in members.of_archive(plan.key)}
     for member in plan.members:
-        facts = facts_of(plan.open, member, form_of)
+        found = facts_of(plan.open, member, form_of)
+        facts = None if isinstance(found, str) else found
         yield DryRow(
             archive=plan.key.archive,
             member=member.name,
@@ -208,7 +217,7 @@ def dry_rows(plan: PlannedArchive, form_of: FormOf, members: OptionMembers) -> I
             bytes=member.size,
             rows=None if facts is None else facts.rows,
             condition=member.condition,
-            action=_action(member, facts, recorded.get(member.name), members),
+            action=_action(member, found, recorded.get(member.name), members),
         )
     for skipped in plan.skipped:
         yield DryRow(
@@ -225,15 +234,13 @@ def dry_rows(plan: PlannedArchive, form_of: FormOf, members: OptionMembers) -> I
         )
 
 
-def _action(
-    member: ListedMember, facts: MemberFacts | None, before: MemberRecord | None, members: OptionMembers
-) -> str:
+def _action(member: ListedMember, facts: MemberFacts | str, before: MemberRecord | None, members: OptionMembers) -> str:
     if before is not None and before.state not in UNFINISHED_MEMBERS:
         return "nothing: imported before" if before.state == "done" else f"nothing: {before.state} before"
     if member.sha256 is not None and members.imported(member.sha256, None) is not None:
         return "nothing: the same bytes were imported before"
-    if facts is None:
-        return "fail: its header is unreadable"
+    if isinstance(facts, str):
+        return f"fail: {facts}"
     if facts.kind is None:
         return f"skip: {facts.skipped or f'no table takes the schema {facts.schema}'}"
     return "retry" if before is not None and before.state == "failed" else "import"

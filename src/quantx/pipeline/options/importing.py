@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date
+from functools import partial
 from io import BufferedReader, RawIOBase
 from pathlib import Path
 from typing import IO, Any, Literal, Protocol
@@ -73,7 +74,7 @@ class Arrival:
 
     member: MemberRecord
     raw: str  # the ULID of its raw object, which stands in each row
-    corrects: MemberRecord | None  # the imported version that it replaces
+    corrects: Sequence[str]  # the ULIDs of the raw objects of its earlier versions
 
 
 class Store(Protocol):
@@ -172,14 +173,14 @@ class MemberImporter:
         form = self._form(archive, member)
         self._step("reading the header")
         with self._opened(archive, member) as stream:
-            opened = form.open(member.name, stream, member.size)
+            opened = form.open(member.name, stream, member.size, partial(archive.symbology, member))
             content = content_of(opened.facts, archive.days, found)
             found = self._kept(archive, member, found, content.source)
             earlier = members.earlier(member.name.rpartition("/")[2], content, digest)
             if content.kind is None:
                 self._leave(found, "skipped", content, opened.facts.skipped or _no_table(content), done)
-            elif earlier is not None and _is_older(content, earlier):
-                why = f"a version of {earlier.modified} is imported; this one is of {content.modified}"
+            elif earlier and _is_older(content, earlier[0]):
+                why = f"a version of {earlier[0].modified} is imported; this one is of {content.modified}"
                 self._leave(found, "superseded", content, why, done)
             else:
                 self._store(opened, found, content, earlier, hold, done)
@@ -227,13 +228,13 @@ class MemberImporter:
         opened: OptionMember,
         found: MemberRecord,
         content: MemberContent,
-        earlier: MemberRecord | None,
+        earlier: Sequence[MemberRecord],
         hold: MemberHold,
         done: ImportedMembers,
     ) -> None:
         assert found.raw is not None
         self._step("staging")
-        arrival = Arrival(member=found, raw=found.raw, corrects=earlier)
+        arrival = Arrival(member=found, raw=found.raw, corrects=[each.raw for each in earlier if each.raw])
         counts = self.store(_Observed(opened, self._note_rows), self.folder, arrival, hold.confirm)
         self.state.option_members.finish(found.id, "done", content, counts)
         done.done += 1

@@ -1,6 +1,6 @@
 """The raw objects of a member: its facts as JSON, and its bytes, where the archive is kept.
 
-A member of more than 32 MB lies in several objects: the ULID of each is the one before plus 1. The first row of the
+A member of more than 16 MB lies in several objects: the ULID of each is the one before plus 1. The first row of the
 first object has the facts; the other rows have the bytes, in order.
 """
 
@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, suppress
 from typing import IO
 
+import pyarrow as pa
 from ulid import ULID
 
 from quantx.core.model import Payload
@@ -21,8 +22,8 @@ from quantx.state.option_members.port import MemberRecord
 from quantx.state.tasks.port import RawObject
 
 DATASET = "options"
-_OBJECT_BYTES = 32_000_000  # of a member, in one raw object; a writer needs five times as much memory
-_PAGE_BYTES = 4_000_000
+_OBJECT_BYTES = 16_000_000  # of a member, in one raw object; a writer needs five times as much memory
+_PAGE_BYTES = 2_000_000
 _NO_TASK = 0
 
 OpenStream = Callable[[], AbstractContextManager[IO[bytes]]]
@@ -45,6 +46,8 @@ def write_member(
             if (stored := location.size_of(path)) != size:
                 raise LakeError(f"{location.address(path)} has {stored:,} bytes, and {size:,} were sent; import again")
         objects.append(RawObject(path=path, source=source, dataset=DATASET, payloads=len(pages), size=size))
+        del pages, bodies  # before the next ones are read
+    pa.default_memory_pool().release_unused()  # staging needs the memory
     return objects
 
 

@@ -1,49 +1,77 @@
-"""Turn an open member into rows of the tables of options: stage them as files, and commit them once."""
+"""Turn an open member into rows of the tables: stage them without a role, and commit them under it."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from functools import partial
+from datetime import date
+from functools import cache, partial
 from pathlib import Path
 
 import polars as pl
 
-from quantx.core.option_tables import OPTION_TABLES
-from quantx.lake.protocol import CommitContext
+from quantx.core.tables import BARS_1D
+from quantx.errors import Busy
+from quantx.lake.protocol import Tables
+from quantx.pipeline.options.commit import commit_member
 from quantx.pipeline.options.importing import Arrival, Store
+from quantx.pipeline.options.judge import PricesOf
+from quantx.pipeline.options.stage import stage_member
+from quantx.pipeline.options.staged import CommittedMember, StagedMember
 from quantx.pipeline.runtime.platform import Platform
+from quantx.pipeline.runtime.roles import RoleHolder, committing, take_role
 from quantx.providers.options.protocol import OptionMember
 from quantx.state.option_members.port import MemberCounts
 
-_KINDS = {each.name.removeprefix("options_"): each for each in OPTION_TABLES}
+_PAUSE = 0.2  # seconds between two tries to take the role
+_LONGEST_WAIT = 900.0  # seconds: another process holds the role for one commit at a time
 
 
 def store_of(platform: Platform) -> Store:
     """Return what stores members in the tables of a platform."""
-    return partial(_store, platform)
+    return partial(_store, platform, prices_of(platform.tables))
 
 
 def _store(
-    platform: Platform, member: OptionMember, folder: Path, arrival: Arrival, confirm: Callable[[], None]
+    platform: Platform,
+    prices: PricesOf,
+    member: OptionMember,
+    folder: Path,
+    arrival: Arrival,
+    confirm: Callable[[], None],
 ) -> MemberCounts:
-    assert member.facts.kind is not None
-    table = _KINDS[member.facts.kind]
-    contracts = member.contracts.with_row_index("contract_index")
-    frames = [
-        batch.rows.join(contracts, on="contract_index").with_columns(
-            date=pl.lit(batch.date),
-            source=pl.lit(member.facts.source),
-            month=pl.lit(batch.date.year * 100 + batch.date.month, pl.Int32),
-            year=pl.lit(batch.date.year, pl.Int32),
-            raw=pl.lit(arrival.raw),
-            known_from=pl.lit(platform.clock.now()),
-        )
-        for batch in member.batches()
-    ]
+    staged = stage_member(member, folder, location=platform.location, raw=arrival.raw, prices=prices)
     confirm()
-    if not frames:
-        return MemberCounts()
-    rows = pl.concat(frames)
-    rows = rows.select([pl.col(name).cast(kind) for name, kind in table.schema.items()]).sort(table.sort)
-    platform.tables[table.name].commit(CommitContext(), rows)
-    return MemberCounts(rows.height)
+    committed = _committed(platform, staged, arrival, folder)
+    platform.state.findings.note(staged.findings)
+    return MemberCounts(staged.rows, committed.changed + committed.removed, staged.rows_rejected)
+
+
+def _committed(platform: Platform, staged: StagedMember, arrival: Arrival, folder: Path) -> CommittedMember:
+    """Commit a member under the role of options; wait while another process holds it."""
+
+    def commit(holder: RoleHolder | None) -> CommittedMember | None:
+        if holder is None:
+            return None
+        return commit_member(platform.location, staged, holder, folder, corrects=arrival.corrects)
+
+    end = platform.runtime.monotonic() + _LONGEST_WAIT
+    while True:
+        done = committing(lambda: take_role(platform.location, platform.tables, platform.state, "options"), commit)
+        if done is not None:
+            return done
+        if platform.runtime.monotonic() > end:
+            raise Busy("another process has been committing options for 15 minutes; run the same command again later")
+        time.sleep(_PAUSE)  # also while the process is to stop: this member is finished
+
+
+def prices_of(tables: Tables) -> PricesOf:
+    """Return the lowest and the highest price of an underlying in a session, over all sources of its daily bars."""
+
+    @cache
+    def prices(underlying: str, day: date) -> tuple[float, float] | None:
+        bars = tables[BARS_1D.name].read((pl.col("symbol") == underlying) & (pl.col("date") == day))
+        low, high = bars["low"].min(), bars["high"].max()
+        return (low, high) if isinstance(low, float) and isinstance(high, float) else None
+
+    return prices

@@ -35,13 +35,14 @@ T = TypeVar("T")
 
 _ATTEMPTS = 5
 # The tables of each role, by name, each with its revisions; features also has those of the sets,
-# and the curator all others.
+# options those of options, and the curator all others.
 _TABLES: Mapping[Role, tuple[str, ...]] = {
     "universes": ("universe_members",),
     "instruments": ("instruments", "symbol_history", "filer_symbols"),
     "reconciler": ("agreements", "verdicts", "action_verdicts"),
     "publisher": ("sessions", "findings"),
     "features": ("predictions",),
+    "options": (),
 }
 COMMITTING: tuple[Role, ...] = ("curator", *_TABLES)
 
@@ -145,9 +146,15 @@ def committing(
 
 def tables_of(role: Role, tables: Tables) -> list[str]:
     """Return the names of the tables to which a role commits."""
-    from quantx.core.features.tables import FEATURE_TABLES  # loads the library for frames
+    # These load the library for frames.
+    from quantx.core.features.tables import FEATURE_TABLES
+    from quantx.core.option_tables import OPTION_TABLES
 
-    owned = {**_TABLES, "features": (*_TABLES["features"], *(table.name for table in FEATURE_TABLES))}
+    owned = {
+        **_TABLES,
+        "features": (*_TABLES["features"], *(table.name for table in FEATURE_TABLES)),
+        "options": tuple(table.name for table in OPTION_TABLES),
+    }
     others = {name for names in owned.values() for name in names}
 
     def is_own(name: str) -> bool:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 
 from quantx.errors import MalformedPayload
 from quantx.providers.options.archives import ArchiveMember, OptionArchive
 from quantx.providers.options.dbn import DbnForm
+from quantx.providers.options.lean import LeanForm
 from quantx.providers.options.protocol import OptionForm, OptionMember
 
-FORMS: tuple[OptionForm, ...] = (DbnForm(),)
+FORMS: tuple[OptionForm, ...] = (DbnForm(), LeanForm())
 
 
 def form_of(name: str, head: bytes) -> OptionForm | None:
@@ -17,9 +20,14 @@ def form_of(name: str, head: bytes) -> OptionForm | None:
     return next((form for form in FORMS if form.recognizes(name, head)), None)
 
 
-def open_member(archive: OptionArchive, member: ArchiveMember) -> OptionMember:
-    """Open a member of an archive; MalformedPayload where no form reads it, or its header is unreadable."""
+@contextmanager
+def open_member(archive: OptionArchive, member: ArchiveMember) -> Iterator[OptionMember]:
+    """Open a member of an archive for this block; MalformedPayload where no form reads it, or its header is unreadable.
+
+    Its size and hash are the caller's to check before: `archive.check(member)`.
+    """
     form = form_of(member.name, archive.head(member))
     if form is None:
         raise MalformedPayload(f"{member.name} has no known form; {', '.join(each.name for each in FORMS)} are read")
-    return form.open(member.name, archive.open(member), member.size, partial(archive.symbology, member))
+    with archive.open(member) as stream:
+        yield form.open(member.name, stream, member.size, partial(archive.symbology, member))

@@ -110,7 +110,7 @@ class MemoryOptionMembers(OptionMembers):
             return next(found, None)
 
     @override
-    def earlier(self, name: str, content: MemberContent, sha256: str) -> MemberRecord | None:
+    def earlier(self, name: str, content: MemberContent, sha256: str) -> list[MemberRecord]:
         wanted = (content.source, content.schema, content.first_day, content.last_day, name)
         with self._records.lock:
             found = [
@@ -120,7 +120,8 @@ class MemoryOptionMembers(OptionMembers):
                 and (each.source, each.schema, each.first_day, each.last_day, each.name.rpartition("/")[2]) == wanted
                 and each.sha256 != sha256
             ]
-            return max(found, key=lambda each: (each.modified or date.min, self._changed[each.id]), default=None)
+            order = {each.id: (each.modified or date.min, self._changed[each.id], each.id) for each in found}
+            return sorted(found, key=lambda each: order[each.id], reverse=True)
 
     @override
     def finish(

@@ -131,10 +131,11 @@ class OptionMembers(Protocol):
         """Return the member that brought this content to the tables of a source (None: any); None where none has."""
         ...
 
-    def earlier(self, name: str, content: MemberContent, sha256: str) -> MemberRecord | None:
-        """Return the newest imported version of a member with other bytes; None where there is none.
+    def earlier(self, name: str, content: MemberContent, sha256: str) -> list[MemberRecord]:
+        """Return the imported versions of a member with other bytes, the newest first.
 
-        `name` is without its folders. A version has the same source, schema and days.
+        The newest is that of the vendor's last date or, without dates, of the last import. `name` is without its
+        folders. A version has the same source, schema and days.
         """
         ...
 

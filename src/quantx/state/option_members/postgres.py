@@ -72,10 +72,10 @@ class PostgresOptionMembers(OptionMembers):
         return _record(rows[0]) if rows else None
 
     @override
-    def earlier(self, name: str, content: MemberContent, sha256: str) -> MemberRecord | None:
+    def earlier(self, name: str, content: MemberContent, sha256: str) -> list[MemberRecord]:
         version = {key: getattr(content, key) for key in ("source", "schema", "first_day", "last_day")}
         rows = self._database.rows("option_members.earlier", name=name, sha256=sha256, **version)
-        return _record(rows[0]) if rows else None
+        return [_record(row) for row in rows]
 
     @override
     def finish(

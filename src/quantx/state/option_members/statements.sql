@@ -27,11 +27,11 @@ select * from option_members
 where state = 'done' and sha256 = %(sha256)s and (%(source)s::text is null or source = %(source)s) order by id limit 1;
 
 -- name: earlier
--- The newest imported version of a member: by the vendor's date, where it states one, else by the import.
+-- The imported versions of a member, the newest first: by the vendor's date, where it states one, else by the import.
 select * from option_members
 where state = 'done' and source = %(source)s and schema = %(schema)s and first_day = %(first_day)s
     and last_day = %(last_day)s and sha256 <> %(sha256)s and regexp_replace(name, '^.*/', '') = %(name)s
-order by modified desc nulls last, updated_at desc, id desc limit 1;
+order by modified desc nulls last, updated_at desc, id desc;
 
 -- name: finish
 update option_members set

@@ -1,0 +1,130 @@
+"""Rows that are sorted on disk: runs of bounded size, each sorted, then merged in ranges of contracts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import count, pairwise
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pyarrow as pa
+
+from quantx.core.foreign_errors import file_fact
+from quantx.errors import LakeError
+
+ROWS_PER_RUN = 1_000_000  # of about 70 bytes each in memory; a run is sorted before it is written
+ROWS_PER_RANGE = 600_000
+_RANGES = 64  # of each run: the smallest parts that can be merged apart
+_COMPRESSION = "zstd"  # a fifth of the size; the disk is the bound
+
+RANK = "rank"  # of a row's contract: the first column by which rows are sorted
+
+
+@dataclass
+class SortedRuns:
+    """The rows of one session, with a rank for the contract; `order` are the columns that sort those of a contract."""
+
+    folder: Path
+    ranks: int  # the number of contracts
+    order: Sequence[str]
+    rows: int = 0
+    _held: list[pl.DataFrame] = field(default_factory=list)
+    _runs: list[_Run] = field(default_factory=list)
+    _numbers: Iterator[int] = field(default_factory=count)
+
+    def add(self, rows: pl.DataFrame) -> None:
+        """Add rows; a full run goes to the disk."""
+        if rows.is_empty():
+            return
+        self._held.append(rows)
+        self.rows += rows.height
+        if sum(each.height for each in self._held) >= ROWS_PER_RUN:
+            self.spill()
+
+    def spill(self) -> None:
+        """Write the held rows as a sorted run."""
+        if not self._held:
+            return
+        path = self.folder / f"run-{next(self._numbers)}-{id(self):x}.arrow"
+        rows = self._sorted(self._held)
+        self._held = []
+        try:
+            self._runs.append(_Run.write(path, rows, self._bounds()))
+        except OSError as error:
+            raise LakeError(f"the sorted rows can't be written to {path}: {file_fact(error)}") from None
+
+    def ranges(self) -> Iterator[pl.DataFrame]:
+        """Yield all rows in order, in frames of contracts that belong to no other frame."""
+        if not self._runs:
+            if self._held:
+                yield self._sorted(self._held)
+            return
+        self.spill()
+        sizes = np.sum([run.sizes for run in self._runs], axis=0)
+        start = 0
+        for end in _cuts(sizes):
+            parts = [part for run in self._runs if (part := run.read(start, end)).height]
+            if parts:
+                yield self._sorted(parts)
+            del parts
+            start = end
+
+    def discard(self) -> None:
+        """Free the memory and the disk."""
+        self._held = []
+        for run in self._runs:
+            run.path.unlink(missing_ok=True)
+        self._runs = []
+
+    def _bounds(self) -> npt.NDArray[np.int64]:
+        return np.linspace(0, self.ranks, _RANGES + 1).astype(np.int64)
+
+    def _sorted(self, parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
+        """Return rows in order; those of most archives are in the order of time already."""
+        rows = parts[0] if len(parts) == 1 else pl.concat(parts)
+        return rows.sort(RANK, *self.order, maintain_order=True)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One sorted run on disk: a record batch for each range of ranks."""
+
+    path: Path
+    sizes: npt.NDArray[np.int64]
+
+    @classmethod
+    def write(cls, path: Path, rows: pl.DataFrame, bounds: npt.NDArray[np.int64]) -> _Run:
+        cuts = np.searchsorted(rows[RANK].to_numpy(), bounds)
+        table = rows.to_arrow()
+        options = pa.ipc.IpcWriteOptions(compression=_COMPRESSION)
+        with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema, options=options) as writer:
+            for start, end in pairwise(cuts.tolist()):
+                writer.write_batch(_one_batch(table.slice(start, end - start)))
+        return cls(path, np.diff(cuts))
+
+    def read(self, start: int, end: int) -> pl.DataFrame:
+        """Return the rows of the ranges from `start` to `end`, exclusive."""
+        with pa.memory_map(str(self.path)) as file, pa.ipc.open_file(file) as reader:
+            batches = [reader.get_batch(number) for number in range(start, end)]
+            frame = pl.from_arrow(pa.Table.from_batches(batches))
+        assert isinstance(frame, pl.DataFrame)
+        return frame
+
+
+def _one_batch(table: pa.Table) -> pa.RecordBatch:
+    batches = table.combine_chunks().to_batches()
+    return batches[0] if batches else pa.RecordBatch.from_pylist([], schema=table.schema)
+
+
+def _cuts(sizes: npt.NDArray[np.int64]) -> list[int]:
+    """Return the ends of groups of ranges of about ROWS_PER_RANGE rows."""
+    ends, held = list[int](), 0
+    for number, size in enumerate(sizes.tolist(), 1):
+        held += size
+        if held >= ROWS_PER_RANGE:
+            ends.append(number)
+            held = 0
+    return [*ends, len(sizes)] if not ends or ends[-1] != len(sizes) else ends
