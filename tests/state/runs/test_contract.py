@@ -114,7 +114,7 @@ class TestRuns:
         assert runs.recent(9, before="none") == []
 
     def test_tasks_of_recent_runs_are_counted_by_vendor_and_error(self, kit: Kit) -> None:
-        first, second = kit.plan("A", "B").task_ids
+        first, _second = kit.plan("A", "B").task_ids
         kit.fail(kit.one(first), final=True)
         failed, waiting = kit.state.runs.vendor_usage(1)
         assert failed["error_class"] is not None
