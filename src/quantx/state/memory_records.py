@@ -147,6 +147,7 @@ class Records:
         self.tasks: dict[int, TaskRecord] = {}
         self.outbox: dict[int, datetime | None] = {}  # taken until, by task
         self.raw: dict[str, set[int]] = {}  # what has landed, by path
+        self.raw_sizes: list[Row] = []  # source, dataset, replies, size and time of each raw object
         self.replies: list[ReplyRecord] = []
         self.rounds: dict[int, RoundRecord] = {}
         self.series: dict[Series, SeriesRecord] = {}

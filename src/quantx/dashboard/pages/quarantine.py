@@ -67,7 +67,7 @@ def in_short(row: Mapping[str, Any]) -> str:
     values = values_of(row["row"])
     if values is None or not any(name in values for name in PRICES):
         return str(row["row"])
-    time = f"{values['time'][11:16]} " if isinstance(values.get("time"), str) else ""
+    time = f"{values['time'][11:16]} " if row["dataset"] == "bars_1m" and values.get("time") else ""
     return time + " ".join("–" if values.get(c) is None else f"{values[c]:.12g}" for c in (*PRICES, "volume"))
 
 

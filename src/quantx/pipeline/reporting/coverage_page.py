@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import polars as pl
@@ -28,11 +28,20 @@ from quantx.pipeline.reporting.coverage_rates import rate_tables
 
 _WORST = 25  # symbols
 _NO_UNIVERSE = "in no universe"
+PAGE_VALUES = {
+    *("title", "lake", "made_at", "policy_version", "summary", "freshness", "completeness", "rejects", "findings"),
+    *("proofs", "agreement", "items", "rates", "limits"),
+}
 
 
 def coverage_page(facts: CoverageFacts) -> str:
     """Return the page as HTML."""
-    return render_page("quantx.pipeline.reporting", "coverage.html", **coverage_values(facts))
+    return page_of(coverage_values(facts))
+
+
+def page_of(values: Mapping[str, Any]) -> str:
+    """Return the page as HTML, from the values that `coverage_values` returns."""
+    return render_page("quantx.pipeline.reporting", "coverage.html", **values)
 
 
 def coverage_values(facts: CoverageFacts) -> dict[str, Any]:

@@ -126,6 +126,8 @@ class MemoryTasks(ShownTasks):
                 return set(self._records.raw[raw.path])
             landed = self._records.raw[raw.path] = set()
             now = self._records.clock.now()
+            sizes = {"source": raw.source, "dataset": raw.dataset, "replies": raw.payloads, "size": raw.size}
+            self._records.raw_sizes.append(sizes | {"last_at": now})
             for reply, held, cost in zip(replies, tasks, costs, strict=True):
                 if reply.malformed is None:
                     task = self._may_land(held)
