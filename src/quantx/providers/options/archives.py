@@ -109,7 +109,10 @@ class OptionArchive:
 
     def symbology(self, member: ArchiveMember) -> bytes | None:
         """Return symbology.json of the member's folder, for files whose own header maps no symbol."""
-        return _content(self._entries, _beside(member.name, SYMBOLOGY))
+        name = _beside(member.name, SYMBOLOGY)
+        content = _content(self._entries, name)
+        _check_list(content, self._lists.get(str(PurePosixPath(name).parent), BatchLists()).files, name)
+        return content
 
 
 def open_archive(path: Path) -> OptionArchive:
@@ -187,11 +190,10 @@ def _read_lists(listing: Listing) -> dict[str, BatchLists]:
     for folder in folders:
         manifest, condition = (str(PurePosixPath(folder, name)) for name in (MANIFEST, CONDITION))
         stated = _content(listing.entries, manifest)
+        files = {} if stated is None else read_manifest(stated, manifest)
         days = _content(listing.entries, condition)
-        lists[folder] = BatchLists(
-            {} if stated is None else read_manifest(stated, manifest),
-            {} if days is None else read_condition(days, condition),
-        )
+        _check_list(days, files, condition)
+        lists[folder] = BatchLists(files, {} if days is None else read_condition(days, condition))
     return lists
 
 
@@ -227,6 +229,15 @@ def _content(entries: Mapping[str, Entry], name: str) -> bytes | None:
         raise MalformedPayload(f"{name} has {entry.size:,} bytes, too many for a list; download the archive again")
     with reading(name), entry.open() as stream:
         return stream.read()
+
+
+def _check_list(content: bytes | None, files: Mapping[str, ListedFile], name: str) -> None:
+    """Raise MalformedPayload where a list differs from what the manifest states about it."""
+    stated = files.get(PurePosixPath(name).name)
+    if content is None or stated is None or stated.sha256 is None:
+        return
+    if hashlib.sha256(content).hexdigest() != stated.sha256:
+        raise MalformedPayload(f"{name} has another SHA-256 than {MANIFEST} states; download the archive again")
 
 
 def _measured(stream: IO[bytes]) -> tuple[int, str]:
