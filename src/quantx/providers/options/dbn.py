@@ -34,7 +34,7 @@ from quantx.providers.options.kinds import empty_rows
 from quantx.providers.options.members import reading
 from quantx.providers.options.protocol import MemberFacts, OptionBatch, OptionMember, Symbology
 from quantx.providers.options.sessions import session_before
-from quantx.providers.options.symbology import REASONS, InstrumentMap, read_symbology
+from quantx.providers.options.symbology import NO_INTERVALS, REASONS, InstrumentMap, read_symbology
 
 NO_TIME = "the record has no time"
 
@@ -54,8 +54,8 @@ class DbnForm:
             plain = plain_stream(stream)
             header = read_header(plain, name)
         intervals = header.intervals
-        if not intervals and symbology is not None and (content := symbology()) is not None:
-            intervals = tuple(read_symbology(content, "symbology.json"))
+        if not len(intervals) and symbology is not None and (content := symbology()) is not None:
+            intervals = read_symbology(content, "symbology.json")
         layout, skipped = _layout(header)
         rows = None
         if layout is not None and plain is stream:
@@ -70,7 +70,7 @@ class DbnForm:
             last=session(header.last),
             rows=rows,
         )
-        instruments = InstrumentMap(intervals if layout is not None else ())
+        instruments = InstrumentMap(intervals if layout is not None else NO_INTERVALS)
         read = iter(()) if layout is None else blocks(plain, name, header, layout, size)
         return DbnMember(name, facts, header, layout, instruments, read)
 

@@ -28,6 +28,7 @@ _LARGEST_RATIO = 200
 _SMALL = 64 << 20
 _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA}
 _ENCRYPTED = 0x1
+_UNPRINTABLE = "its name has characters that can't be printed"
 _LINK = 0o120000
 _FILE_TYPE = 0o170000
 
@@ -89,7 +90,9 @@ def list_folder(folder: Path, listing: Listing, keep_open: Callable[[zipfile.Zip
         for file in sorted(files):
             path = Path(place, file)
             name = path.relative_to(root).as_posix()
-            if not path.resolve().is_relative_to(root):
+            if not name.isprintable():
+                listing.refuse(name, _UNPRINTABLE)
+            elif not path.resolve().is_relative_to(root):
                 listing.refuse(name, "it is a link to a place outside of the folder")
             elif not path.is_file():
                 listing.refuse(name, "it is no regular file")
@@ -148,6 +151,8 @@ def _open_in_zip(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> IO[bytes]
 def _refusal(member: zipfile.ZipInfo, times: int) -> str | None:
     if not _is_safe(member.orig_filename):
         return "its name leads out of the archive"
+    if not member.filename.isprintable():
+        return _UNPRINTABLE
     if member.flag_bits & _ENCRYPTED:
         return "it is encrypted; decrypt the archive first"
     if times > 1:
