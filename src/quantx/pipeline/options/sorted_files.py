@@ -14,7 +14,8 @@ from quantx.core.table import Table
 from quantx.lake.files import intact_file
 from quantx.lake.store import LakeLocation
 from quantx.lake.streamed_file import StreamedFile
-from quantx.pipeline.options.sorted_runs import ROWS_PER_RANGE
+
+ROWS_AT_ONCE = 200_000  # with the texts of their contracts; the memory of a merge is some times that of its rows
 
 
 class SortedFiles:
@@ -27,7 +28,7 @@ class SortedFiles:
         self.paths = [self._local(path) for path in paths]
 
     def ranges(self, *others: SortedFiles) -> list[pl.Expr]:
-        """Return ranges of the first column of the order, with about ROWS_PER_RANGE rows of these and other files."""
+        """Return ranges of the first column of the order, with about ROWS_AT_ONCE rows of these and other files."""
         column = self._table.sort[0]
         paths = [path for files in (self, *others) for path in files.paths]
         counts = (
@@ -37,7 +38,7 @@ class SortedFiles:
             .sort(column)
             .collect()
         )
-        part = (pl.col("len").cum_sum() - pl.col("len")) // ROWS_PER_RANGE
+        part = (pl.col("len").cum_sum() - pl.col("len")) // ROWS_AT_ONCE
         ends = counts.group_by(part.alias("__part"), maintain_order=True).agg(
             pl.col(column).first().alias("first"), pl.col(column).last().alias("last")
         )

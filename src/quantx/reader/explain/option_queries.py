@@ -117,7 +117,7 @@ class OptionExplanations(KnownNames):
             return f"{table.name} has no quote of the contract in this session"
         near = sorted(sorted(times, key=lambda each: abs(each - moment))[:_NEAR])
         shown = ", ".join(f"{each:%H:%M}" for each in near)
-        return f"the session has {len(times):,} quotes of the contract, the nearest at {shown} UTC"
+        return f"the contract has quotes at {len(times):,} other minutes of the session, the nearest at {shown} UTC"
 
     def _archive_of(self, source: str, raw: str) -> tuple[ReplyEvidence, Mapping[str, Any] | None]:
         """Return the raw object of a member, and the facts that the import recorded there."""
