@@ -15,6 +15,7 @@ from typing import Any
 import typer
 
 from quantx.cli.app import app
+from quantx.core.alert_rules import ALERT_RULES
 from quantx.core.asset_classes import ASSET_CLASS_NAMES
 from quantx.core.cost import StageUsage
 from quantx.core.dictionary import fields_of
@@ -75,6 +76,21 @@ def settings() -> str:
     )
     rows = "".join(_setting(name, setting) for name, setting in setting_references().items())
     return NOTE + head + rows + vendors
+
+
+def alerts() -> str:
+    """Return the rules of alerts."""
+    parts = [
+        NOTE,
+        "# Alerts\n\nThe conditions of which a beginning and an end are sent"
+        " ([how to send alerts](../how-to/send-alerts.md)). The setting `alerts_rules` changes `send` and `limit`.\n\n",
+        "| rule | severity | send | limit | when | then |\n|---|---|---|---|---|---|\n",
+    ]
+    for rule in ALERT_RULES.values():
+        limit = f"{rule.limit:g} {rule.unit}" if rule.limit is not None else f"none ({rule.unit})" if rule.unit else ""
+        cells = (f"`{rule.id}`", rule.severity, f"`{rule.send}`", limit, rule.meaning, rule.next_step)
+        parts.append(f"| {' | '.join(cells)} |\n")
+    return "".join(parts)
 
 
 def http() -> str:
@@ -416,6 +432,7 @@ PAGES = {
     "reference/exports.md": exports,
     "reference/commands.md": commands,
     "reference/settings.md": settings,
+    "reference/alerts.md": alerts,
     "reference/tables.md": tables,
     "reference/http.md": http,
     "reference/providers.md": providers,

@@ -17,12 +17,12 @@ param serverName string
 var lines = 'union isfuzzy=true (ContainerAppConsoleLogs | project TimeGenerated, Line = Log), (AppTraces | project TimeGenerated, Line = Message)'
 
 // What the lines of the pipeline say, as one word for each reason.
-var reasons = '| extend Reasons = pack_array(iff(Line has "deadline.missed", "no-run-by-deadline", ""), iff(Line has "message.poison" or toint(extract(@"poisoned\\W+([0-9]+)", 1, Line)) > 0, "poison", ""), iff(todouble(extract(@"oldest_seconds\\W+([0-9.]+)", 1, Line)) > 7200, "oldest-message", "")) | mv-expand Reason = Reasons to typeof(string) | where isnotempty(Reason)'
+var reasons = '| extend Reasons = pack_array(iff(Line has "deadline.missed", "no-run-by-deadline", ""), iff(Line has "message.poison" or toint(extract(@"poisoned\\W+([0-9]+)", 1, Line)) > 0, "poison", ""), iff(todouble(extract(@"oldest_seconds\\W+([0-9.]+)", 1, Line)) > 7200, "oldest-message", ""), iff(Line has "alert.dead", "alert-undelivered", "")) | mv-expand Reason = Reasons to typeof(string) | where isnotempty(Reason)'
 
 var rules = [
   {
     name: 'pipeline'
-    why: 'Reason: no-run-by-deadline (a session has no finished run by its deadline: a timer died), poison (a message is no task of ours, or a task killed ten workers) or oldest-message (a task has waited for two hours). See docs/operations.md.'
+    why: 'Reason: no-run-by-deadline (a session has no finished run by its deadline: a timer died), poison (a message is no task of ours, or a task killed ten workers), oldest-message (a task has waited for two hours) or alert-undelivered (a channel of the program has not accepted a message: `quantx alerts list`). See docs/operations.md.'
     severity: 1
     query: '${lines} ${reasons}'
     by: ['Reason'] // an alert for each, opened and resolved by itself

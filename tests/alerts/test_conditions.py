@@ -58,9 +58,24 @@ def test_a_run_is_failed_once_it_has_ended_until_its_tasks_are_retried(lab: Lab)
     fail(lab, first)
     assert found(lab) == {}  # it has not ended
     fail(lab, second)
-    assert found(lab) == {"run_failed": [("backfill run R1", "2 tasks failed, as in: it is unknown")]}
+    assert found(lab) == {"run_failed": [("run R1", "2 tasks failed, as in: it is unknown")]}
     lab.state.tasks.retry(NewRun("R2", "manual", "yahoo", {}), [first, second])
     assert found(lab) == {}
+
+
+def test_what_fails_in_each_daily_run_is_one_condition_and_another_failure_another(lab: Lab) -> None:
+    fail(lab, *plan(lab, "R1", "A"))
+    once = found(lab)
+    assert once == {"run_failed": [("yahoo, UnknownSymbol", "1 task of run R1 failed, as in: it is unknown")]}
+    lab.clock.move(days=1)
+    fail(lab, *plan(lab, "R2", "A"))
+    (task,) = plan(lab, "R3", "B")
+    (held,) = lab.state.tasks.claim([task], "me", 60, 1).held
+    lab.state.tasks.fail(held, "TransientProviderError", "503", final=True, most=3, delay=0)
+    assert found(lab)["run_failed"] == [
+        ("yahoo, UnknownSymbol", "1 task of run R2 failed, as in: it is unknown"),
+        ("yahoo, TransientProviderError", "1 task of run R3 failed, as in: 503"),
+    ]
 
 
 def test_a_run_that_does_not_end_is_late(lab: Lab) -> None:

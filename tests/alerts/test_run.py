@@ -230,10 +230,12 @@ class TestReceivers:
             with closing(open_state(migrated_database_url)) as state:
                 state.findings.note([JUMP])
 
+            context = lab.context()
+
             def one() -> None:
                 with closing(open_state(migrated_database_url)) as own:
-                    parts = {**vars(lab.context()), "state": own, "clock": StateTime(own), "runtime": Threads()}
-                    check_and_send(type(lab.context())(**parts), channels={"slack": channel}, seconds=5)
+                    parts = {**vars(context), "state": own, "clock": StateTime(own), "runtime": Threads()}
+                    check_and_send(type(context)(**parts), channels={"slack": channel}, seconds=5)
 
             threads = [threading.Thread(target=one) for _ in range(4)]
             for thread in threads:

@@ -12,7 +12,8 @@ from quantx.core.tables import BARS_1D, BARS_1M, FINDINGS, TABLES, UNIVERSE_MEMB
 from quantx.dashboard.pages.series import symbols_like
 from quantx.dashboard.series.chart import actions_of, chart_of, findings_of, markers_of, read_bars
 from quantx.dashboard.series.request import SeriesRequest
-from quantx.dashboard.series.tables import as_of_range, bar_table, provenance_of
+from quantx.dashboard.series.tables import as_of_range, bar_table, fundamental_table, provenance_of
+from quantx.dashboard.tables import ShownTable
 from quantx.errors import ConfigError, NotInLake
 from quantx.lake.protocol import CommitContext
 from quantx.lake.store import open_location
@@ -20,6 +21,7 @@ from quantx.lake.table import open_tables
 from quantx.reader import Lake, open_lake
 
 from ..reader.conftest import T1, lake, lake_folder  # noqa: F401 – fixtures
+from ..reader.filed_lake import filed_lake
 from ..reader.test_renames import lake as renamed  # noqa: F401 – a fixture
 from ..reader.test_renames import location  # noqa: F401 – a fixture
 from .client import reader_of
@@ -78,7 +80,8 @@ def test_the_table_has_pages_from_the_newest_bar(lake: Lake) -> None:  # noqa: F
     bars = read_bars(lake, SeriesRequest.parse({"symbol": "AAA", "page": "7"}))
     table = bar_table(bars)
     assert (table.first, table.last, table.total, table.newer, table.older) == (1, 5, 5, None, None)
-    assert table.rows[0][:2] == ("/series?symbol=AAA&point=2024-01-04&page=7#point", "2024-01-04")
+    first = table.table.rows[0][0]
+    assert (first.href, first.text) == ("/series?symbol=AAA&point=2024-01-04&page=7#point", "2024-01-04")
 
 
 def test_minutes_begin_with_the_last_session_on_the_clock_of_the_exchange(tmp_path: Path) -> None:
@@ -103,9 +106,7 @@ def test_the_slider_begins_when_the_first_row_was_known(lake: Lake) -> None:  # 
     assert (known.first, known.value) == ((date(2024, 1, 10) - date(1970, 1, 1)).days, known.first + 1)
 
 
-@pytest.mark.parametrize(
-    "given", [{"adjust": "all"}, {"timeframe": "5m"}, {"period": "day"}, {"field": "vwap"}, {"page": "-1"}]
-)
+@pytest.mark.parametrize("given", [{"adjust": "all"}, {"timeframe": "5m"}, {"period": "day"}, {"page": "-1"}])
 def test_a_wrong_choice_is_an_error(given: dict[str, str]) -> None:
     with pytest.raises(ConfigError, match=next(iter(given))):
         SeriesRequest.parse({"symbol": "AAA", **given})
@@ -122,6 +123,11 @@ def test_an_unknown_symbol_is_a_search(lake_folder: Path) -> None:  # noqa: F811
     assert "the lake knows no symbol ZZZZ" in answer.text
     with pytest.raises(NotInLake):
         read_bars(open_lake(str(lake_folder)), SeriesRequest.parse({"symbol": "ZZZZ"}))
+
+
+def test_a_search_for_a_symbol_leads_to_its_page(lake_folder: Path) -> None:  # noqa: F811
+    answer = reader_of(lake_folder).get("/series?q=%20aaa", follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/series?symbol=AAA")
 
 
 def test_a_search_finds_beginnings_of_symbols_and_parts_of_names() -> None:
@@ -180,3 +186,20 @@ def test_a_point_before_a_rename_is_that_of_the_shown_security(renamed: Lake) ->
     """On that day META was the symbol of a fund."""
     page = reader_of(renamed.url).get("/series?symbol=META&point=2021-11-01").text
     assert "FB 2021-11-01: close 300 USD" in page
+
+
+def test_fundamentals_lead_to_where_they_came_from(tmp_path: Path) -> None:
+    filed = open_lake(str(filed_lake(tmp_path / "lake")))
+    request = SeriesRequest.parse({"symbol": "ACME"})
+    table = fundamental_table(filed, request)
+    assert isinstance(table, ShownTable)
+    assert list(table.heads[:4]) == ["concept", "unit", "2024-09-30", "2024-06-30"]
+    assert [cell.text for cell in table.rows[0][:5]] == ["revenue", "USD", "–", "120", "101"]
+    assert [cell.href for cell in table.rows[0][2:5:2]] == [
+        "", "/series?symbol=ACME&point=2024-03-31&field=revenue_quarter#point"
+    ]  # fmt: skip
+    found = provenance_of(filed, request.with_(point="2024-03-31", field="revenue_quarter"))
+    assert found is not None
+    assert "revenue_quarter 101 USD, from sec" in found.title
+    known = fundamental_table(filed, request.with_(as_of="2020-01-01"))
+    assert isinstance(known, str)

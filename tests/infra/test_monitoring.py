@@ -77,7 +77,7 @@ def test_alerts_on_logs_read_events_and_fields_that_are_logged() -> None:
     text = ALERTS.path.read_text("utf-8")
     assert (
         set(re.findall(r'has "(\w+\.\w+)"', text))
-        == {"deadline.missed", "message.poison", "sweep.done"}
+        == {"alert.dead", "deadline.missed", "message.poison", "sweep.done"}
         <= EVENTS.keys()
     )
     fields = set(re.findall(r'extract\(@"(\w+?)\\', text))
@@ -89,7 +89,7 @@ def test_one_rule_has_an_alert_for_each_reason() -> None:
     pipeline = rules()["pipeline"]
     assert pipeline["by"] == ["Reason"]
     reasons = re.findall(r'iff\(.+?, "([\w-]+)", ""\)', str(ALERTS.variables["reasons"]))
-    assert reasons == ["no-run-by-deadline", "poison", "oldest-message"]
+    assert reasons == ["no-run-by-deadline", "poison", "oldest-message", "alert-undelivered"]
     assert all(reason in pipeline["why"] for reason in reasons)
 
 

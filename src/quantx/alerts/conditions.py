@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,6 +21,7 @@ from quantx.pipeline.planning.deadline import RULE as NO_RUN
 from quantx.pipeline.reporting.freshness import universe_freshness
 from quantx.settings import Settings
 from quantx.settings.alerts import AlertRuleSettings
+from quantx.state.alerts.port import RunProblem
 
 if TYPE_CHECKING:
     from quantx.pipeline.runtime.context import Context
@@ -39,6 +41,7 @@ DISAGREEMENTS = (
 )
 _UNCHANGED = AlertRuleSettings()
 _RUN_DAYS = 7
+_REPEATED = ("daily", "heal")
 _DELIVERIES = 500
 _UPDATES = 21  # daily updates in a month
 BACKUP = "backup"
@@ -83,11 +86,22 @@ def _condition(
 
 
 def _run_failed(context: Context, limit: float | None, now: datetime) -> Iterator[Condition]:
-    for run in context.state.alert_facts.run_problems(_RUN_DAYS):
-        if run.failed and not run.unfinished:
-            example = f", as in: {run.error}" if run.error else ""
-            tasks = "1 task" if run.failed == 1 else f"{run.failed:,} tasks"
-            yield _condition("run_failed", f"{run.kind} run {run.run_id}", f"{tasks} failed{example}", group=run.kind)
+    """Yield ended runs with failed tasks. Daily runs and healing repeat: theirs are one condition per kind of failure.
+
+    So a symbol that fails each day makes one message, and another failure a further one.
+    """
+    found: dict[tuple[str, str], list[RunProblem]] = defaultdict(list)
+    for each in context.state.alert_facts.run_problems(_RUN_DAYS):
+        if not each.running:
+            of_runs = f"{each.source}, {each.error_class}" if each.kind in _REPEATED else f"run {each.run_id}"
+            found[each.kind, of_runs].append(each)
+    for (kind, subject), problems in found.items():
+        newest = [problem for problem in problems if problem.run_id == problems[-1].run_id]
+        tasks = sum(problem.tasks for problem in newest)
+        of_run = f" of run {newest[-1].run_id}" if kind in _REPEATED else ""
+        failed = f"{'1 task' if tasks == 1 else f'{tasks:,} tasks'}{of_run} failed"
+        example = f", as in: {newest[-1].error}" if newest[-1].error else ""
+        yield _condition("run_failed", subject, failed + example, group=kind)
 
 
 def _run_late(context: Context, limit: float | None, now: datetime) -> Iterator[Condition]:
@@ -96,7 +110,7 @@ def _run_late(context: Context, limit: float | None, now: datetime) -> Iterator[
     for run in context.state.alert_facts.run_problems(_RUN_DAYS):
         if run.unfinished and limit is not None and now - run.created_at > timedelta(hours=limit):
             hours = (now - run.created_at).total_seconds() / 3600
-            waiting = "1 unfinished task" if run.unfinished == 1 else f"{run.unfinished:,} unfinished tasks"
+            waiting = "1 unfinished task" if run.tasks == 1 else f"{run.tasks:,} unfinished tasks"
             yield _condition("run_late", f"{run.kind} run {run.run_id}", f"{waiting} after {hours:.0f} hours")
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
+from quantx.alerts.channels.texts import plain
 from quantx.alerts.view import open_alerts
 from quantx.core.model import SEVERITIES
 from quantx.pages.render import render_page
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 PATH = "reports/status.html"
 _RUNS, _ALERTS = 5, 30  # that the page shows
+
+_FROM_DATA = ("group", "subject", "message")  # of an alert
 
 Level = Literal["good", "part", "bad"]
 
@@ -97,7 +100,7 @@ def verdict_of(facts: StatusFacts) -> Verdict:
 
 def _missing(each: UniverseFreshness) -> str:
     behind = each.members - each.current
-    return f"{each.universe}: {behind:,} of {each.members:,} members lack the session of {each.due}."
+    return f"{plain(each.universe)}: {behind:,} of {each.members:,} members lack the session of {each.due}."
 
 
 def status_page(facts: StatusFacts) -> str:
@@ -110,7 +113,7 @@ def status_page(facts: StatusFacts) -> str:
         verdict=verdict_of(facts),
         written_at=facts.written_at,
         fresh_until=facts.fresh_until,
-        alerts=facts.alerts[:_ALERTS],
+        alerts=[{**a, **{n: plain(str(a[n])) for n in _FROM_DATA}} for a in facts.alerts[:_ALERTS]],
         alerts_title=first_of("Open alerts", min(len(facts.alerts), _ALERTS), len(facts.alerts)),
         universes=_universes(facts),
         runs=_runs(facts.runs),

@@ -231,7 +231,7 @@ def _recorded(state: PostgresState) -> Iterator[_Outcome]:
     except (QuantxError, OSError) as error:
         fact = str(error) if isinstance(error, QuantxError) else file_fact(error)
         with suppress(StateError):  # the database may be the reason
-            state.job_outcomes.record("backup", without_secrets(fact))
+            state.job_outcomes.record("backup", without_secrets(fact).encode(errors="backslashreplace").decode())
         raise
     damaged = f"{counted(outcome.damaged, 'object')} of the lake damaged" if outcome.damaged else None
     state.job_outcomes.record("backup", damaged)

@@ -186,6 +186,10 @@ COMMANDS: Mapping[str, CommandModules] = {
         summary="Keep the embedded PostgreSQL's state in the lake, for machines that do not outlive a run.",
     ),
     "alerts": _of("alerts", summary="List what is wrong, send the messages about it, and test the channels."),
+    "schedule": _of(
+        "schedule",
+        summary="Run update, sweep and backup on a schedule of this machine: install it, show it, remove it.",
+    ),
     "backup": _of(
         "backup",
         summary="Copy lake and state to another place, verify the copies, and restore them into an empty place.",
@@ -196,8 +200,8 @@ COMMANDS: Mapping[str, CommandModules] = {
 PANELS: Mapping[str, tuple[str, ...]] = {
     "Start": ("demo", "init", "config", "sandbox", "dashboard"),
     "Collect": (
-        *("refresh-universe", "backfill", "update-daily", "import", "fundamentals", "rates", "options"),
-        *("instruments", "work", "curate", "sweep"),
+        *("refresh-universe", "backfill", "update-daily", "import", "options", "fundamentals", "rates", "instruments"),
+        *("work", "curate", "sweep"),
     ),
     "Read": ("query", "sql", "db", "export", "snapshot", "show-manifest", "changes", "cache"),
     "Trust": (
@@ -205,7 +209,7 @@ PANELS: Mapping[str, tuple[str, ...]] = {
         "reprocess",
     ),
     "Research": ("features", "research"),
-    "Operate": ("tasks", "alerts", "ready", "cost", "compact", "backup", "migrate", "state", "delete"),
+    "Operate": ("tasks", "alerts", "schedule", "ready", "cost", "compact", "backup", "migrate", "state", "delete"),
 }
 
 

@@ -9,8 +9,7 @@ import typer
 
 from quantx.cli.options import Json, Most, UseLocal, exits, settings_for
 from quantx.cli.output import out, print_json, print_table
-from quantx.errors import ConfigError
-from quantx.pipeline.inspecting.published import publish_findings
+from quantx.pipeline.inspecting.acknowledge import acknowledge
 from quantx.pipeline.runtime.platform import open_platform
 
 findings = typer.Typer(
@@ -64,11 +63,7 @@ def findings_acknowledge(
 
     Example: quantx findings acknowledge 17 --reason "the exchange was closed that day"
     """
-    if not reason.strip():
-        raise ConfigError("--reason is empty; give the reason for the record")
     with open_platform(settings_for(use_local)) as platform:
-        if not platform.state.findings.close(finding, "acknowledged", by or getpass.getuser(), reason):
-            raise ConfigError(f"no finding {finding}, or it is already acknowledged; `quantx findings list` lists them")
-        publish_findings(platform, platform.tables)
+        acknowledge(platform, [finding], by or getpass.getuser(), reason)
     out.print(f"finding {finding} is acknowledged")
     return 0

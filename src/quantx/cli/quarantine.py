@@ -28,7 +28,6 @@ from quantx.pipeline.runtime.platform import open_platform
 
 if TYPE_CHECKING:
     from quantx.pipeline.reprocessing.summary import ReprocessSummary
-    from quantx.pipeline.runtime.platform import Platform
 
 quarantine = typer.Typer(
     help="List rejected rows, validate them again, and accept the correct ones.", no_args_is_help=True
@@ -130,7 +129,7 @@ def quarantine_replay(
     Example: quantx quarantine replay --symbol 0700.HK
     """
     from quantx.pipeline.reprocessing.quarantine import RowSelection, replay
-    from quantx.pipeline.wiring import reprocessor_of
+    from quantx.pipeline.wiring import inspect_reprocessed, reprocessor_of
 
     if not (rows or rule or symbol or source or everything):
         raise ConfigError("no rows were selected: use ids, --rule, --symbol, --source or --all")
@@ -143,7 +142,7 @@ def quarantine_replay(
     try:
         with open_platform(settings_for(use_local)) as platform:
             done = replay(reprocessor_of(platform), chosen)
-            failed = _inspect(platform, done.reprocessed)
+            failed = inspect_reprocessed(platform, done.reprocessed)
     except Busy as error:
         err.print(str(error))
         return 1
@@ -171,12 +170,12 @@ def quarantine_accept(
     Example: quantx quarantine accept 3f9a1c07d2 --reason "the exchange confirms the print" --by ops
     """
     from quantx.pipeline.reprocessing.quarantine import SHOWN, accept
-    from quantx.pipeline.wiring import reprocessor_of
+    from quantx.pipeline.wiring import inspect_reprocessed, reprocessor_of
 
     try:
         with open_platform(settings_for(use_local)) as platform:
             done = accept(reprocessor_of(platform), row, reason, by or getpass.getuser())
-            failed = _inspect(platform, done.reprocessed)
+            failed = inspect_reprocessed(platform, done.reprocessed)
     except Busy as error:
         err.print(str(error))
         return 1
@@ -205,7 +204,7 @@ def reprocess(
 
     Example: quantx reprocess --symbols AAPL,0700.HK --dry-run
     """
-    from quantx.pipeline.wiring import reprocessor_of
+    from quantx.pipeline.wiring import inspect_reprocessed, reprocessor_of
 
     names = [parse_symbol(symbol) for symbol in split_symbols(symbols)] or None
     try:
@@ -217,26 +216,12 @@ def reprocess(
                 dry_run=dry_run,
                 on_batch=lambda batch, total: display.update(bar, completed=batch, total=total),
             )
-            failed = _inspect(platform, [done])
+            failed = inspect_reprocessed(platform, [done])
     except Busy as error:
         err.print(str(error))
         return 1
     print_json(done.as_facts()) if json else _print_reprocessed([done])
     return _code([done], failed)
-
-
-def _inspect(platform: Platform, done: Sequence[ReprocessSummary]) -> list[str]:
-    """Inspect the changed symbols, as after updates; return the names of the failed inspections."""
-    from quantx.core.tables import BARS_1M
-    from quantx.pipeline.inspecting.inspection import ALL_DAYS, inspect_symbols
-
-    changed = [each for each in done if not each.dry_run]
-    touched = sorted({symbol for each in changed for _, symbol in each.touched})
-    if not touched or not platform.settings.inspect:
-        return []
-    with_minutes = any(any(each.tables.get(BARS_1M.name, {}).values()) for each in changed)
-    minutes = dict.fromkeys(touched, ALL_DAYS) if with_minutes else {}
-    return inspect_symbols(platform, platform.tables, touched, minutes=minutes)
 
 
 def _code(done: Sequence[ReprocessSummary], failed: Sequence[str]) -> int:

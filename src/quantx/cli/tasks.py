@@ -8,7 +8,6 @@ import typer
 
 from quantx.cli.options import Json, Most, UseLocal, exits, settings_for
 from quantx.cli.output import counted, out, print_json, print_table
-from quantx.errors import ConfigError
 from quantx.pipeline.runtime.platform import open_platform
 from quantx.state.values import TaskState
 
@@ -75,13 +74,10 @@ def tasks_retry(
 
     Example: quantx tasks retry --id 17
     """
-    from quantx.pipeline.planning.plan import plan_retry
+    from quantx.pipeline.planning.plan import retry_dead
 
     with open_platform(settings_for(use_local)) as platform:
-        dead = {row["id"] for row in platform.state.tasks.listed("failed", None, None, dead=True)}
-        if unknown := sorted(set(ids or ()) - dead):
-            raise ConfigError(f"task {unknown[0]} is not a dead task; `quantx tasks list --dead` lists them")
-        plan = plan_retry(platform, ids)
+        plan = retry_dead(platform, ids)
     facts = {"run_id": plan.run_id, "enqueued": len(plan.task_ids)}
     print_json(facts) if json else out.print(
         f"run {plan.run_id}: {counted(len(plan.task_ids), 'task')} enqueued again" if plan.task_ids else "no dead tasks"

@@ -34,8 +34,8 @@ _RULES = (
         "run_failed",
         "Run failed",
         "error",
-        meaning="a run of the last week ended with tasks that failed permanently and were not retried; a daily run also"
-        " recovers when a later one for the same symbols ends without a failure",
+        meaning="a run of the last week ended with tasks that failed permanently and were not retried; those of daily"
+        " runs count until their series is fetched, and are one condition per vendor and kind of error",
         next_step="`quantx tasks list --dead` lists the tasks, `quantx tasks retry` repeats them",
     ),
     AlertRule(

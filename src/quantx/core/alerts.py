@@ -8,6 +8,7 @@ waits, and is in the digest. So neither a condition that comes and goes nor a th
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,6 +22,7 @@ Transition = Literal["began", "resolved", "digest", "test"]
 
 DAY = timedelta(days=1)
 _KEPT = timedelta(days=30)  # an alert that is over
+_LONGEST_KEY = 500  # characters
 _SHOWN = 10  # conditions that a message lists
 
 
@@ -41,8 +43,9 @@ class Condition:
 
     @property
     def key(self) -> str:
-        """Return the identity of the condition."""
-        return f"{self.topic}/{self.subject}"
+        """Return the identity of the condition; the digest of a long one, which no index of a database takes."""
+        key = f"{self.topic}/{self.subject}"
+        return key if len(key) <= _LONGEST_KEY else f"{self.topic[:100]}/{hashlib.sha256(key.encode()).hexdigest()}"
 
 
 @dataclass(frozen=True, kw_only=True)

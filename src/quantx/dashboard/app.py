@@ -57,6 +57,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        dashboard.begin()
         yield
         await run_in_threadpool(dashboard.close)
 
@@ -75,6 +76,7 @@ def create_app(
         lifespan=lifespan,
     )
     app.state.navigation = [(page.path, page.title) for page in pages if page.title]
+    app.state.sections = {page.path.split("/")[1] for page in pages}
     app.state.actions = {action.name: action for action in actions}
     return app
 

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 from quantx.dashboard.kept_platform import KeptPlatform, open_existing
 from quantx.errors import QueueError, StateError
+from quantx.lake.protocol import StoredTables
 from quantx.lake.store import LakeLocation
 from quantx.reader.lake import Lake, lake_of, location_of
+from quantx.reader.stored import LakeTables
 from quantx.settings import Settings
 
 if TYPE_CHECKING:
@@ -50,6 +52,15 @@ class Dashboard:
     def location(self) -> LakeLocation:
         """The place of the lake, with its reports; raises as `lake`."""
         return location_of(self.settings)
+
+    def begin(self) -> None:
+        """Begin to open what the first page needs."""
+        self._platform.begin()
+
+    @cached_property
+    def tables(self) -> StoredTables:
+        """The tables of the lake as they are stored, also those that readers do not need; raises as `lake`."""
+        return LakeTables(self.location)
 
     @contextmanager
     def platform(self) -> Iterator[Platform | None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent import futures
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,10 +36,15 @@ class KeptPlatform:
         self._opener = opener
         self._pause = pause
         self._lock = threading.Lock()
-        self._threads = ThreadPoolExecutor(1, "open")
-        self._opening: Future[_Opened] | None = None
+        self._threads = futures.ThreadPoolExecutor(1, "open")
+        self._opening: futures.Future[_Opened] | None = None
         self._not_before = 0.0  # monotonic
         self.reason = ""  # why there is no platform
+
+    def begin(self) -> None:
+        """Begin to open the platform, for the first use."""
+        with self._lock:
+            self._opening = self._opening or self._threads.submit(self._open)
 
     @contextmanager
     def use(self, wait: float, *, at_once: bool = False) -> Iterator[Platform | None]:
@@ -66,7 +71,9 @@ class KeptPlatform:
         with self._lock:
             opening, self._opening = self._opening, None
         if opening is not None and opening.exception() is None:
-            self._drop(opening.result())
+            opened = opening.result()
+            opened.dropped = True
+            self._close_unused(opened)
         self._threads.shutdown()
 
     def _take(self, wait: float, *, at_once: bool) -> _Opened | None:
@@ -76,14 +83,17 @@ class KeptPlatform:
                     return None
                 self._opening = self._threads.submit(self._open)
             opening = self._opening
-        try:
-            opened = opening.result(wait)
-        except TimeoutError:
+        if opening not in futures.wait([opening], wait).done:
             self.reason = "the database has not answered yet; load the page again in a few seconds"
             return None
-        except QuantxError as error:
+        error = opening.exception()
+        if isinstance(error, QuantxError):
             self._forget(opening, str(error))
             return None
+        if error is not None:
+            self._forget(opening, "an error of this program; the log has it")
+            raise error
+        opened = opening.result()
         with self._lock:
             if opened.dropped:
                 return None
@@ -96,30 +106,28 @@ class KeptPlatform:
             return _Opened(platform, stack.pop_all())
         raise AssertionError("the block returns or raises")
 
-    def _forget(self, opening: Future[_Opened], reason: str) -> None:
+    def _forget(self, opening: futures.Future[_Opened], reason: str) -> None:
         with self._lock:
             if self._opening is opening:
                 self._opening, self.reason = None, reason
                 self._not_before = time.monotonic() + self._pause
 
     def _fail(self, opened: _Opened, reason: str) -> None:
-        opening = self._opening
-        if opening is not None and opening.done() and opening.exception() is None and opening.result() is opened:
-            self._forget(opening, reason)
+        """Drop a platform whose server has stopped: its last user closes it, and the next use opens another one."""
         with self._lock:
             opened.dropped = True
+            opening = self._opening
+        if opening is not None and opening.done() and opening.exception() is None and opening.result() is opened:
+            self._forget(opening, reason)
 
     def _leave(self, opened: _Opened) -> None:
         with self._lock:
             opened.users -= 1
-            last = opened.dropped and opened.users == 0
-        if last:
-            opened.stack.close()
+        self._close_unused(opened)
 
-    def _drop(self, opened: _Opened) -> None:
+    def _close_unused(self, opened: _Opened) -> None:
         with self._lock:
-            opened.dropped = True
-            unused = opened.users == 0
+            unused = opened.dropped and opened.users == 0
         if unused:
             opened.stack.close()
 

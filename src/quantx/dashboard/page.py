@@ -36,6 +36,7 @@ def rendered(request: Request, template: str, *, title: str, status: int = 200, 
         "notice": getattr(request.state, "notice", None),
         "path": request.url.path,
         "here": return_address(request.url.path + (f"?{request.url.query}" if request.url.query else "")),
+        "has_page": lambda address: address.split("?")[0].split("/")[1] in request.app.state.sections,
         "new_request_id": lambda: str(ULID()),
     }
     text = render_page("quantx.dashboard", template, title=title, **shared, **values)

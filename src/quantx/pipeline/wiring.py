@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import cache, partial
 
 from quantx.core.model import FetchTask
-from quantx.core.tables import TABLES
+from quantx.core.tables import BARS_1M, TABLES
 from quantx.core.tombstones import Tombstone
 from quantx.pipeline.curating.curator import Curator
 from quantx.pipeline.curating.normalize import Normalize, normalize_round
@@ -17,6 +17,7 @@ from quantx.pipeline.fetching.own_work import OwnResult
 from quantx.pipeline.fetching.worker import Worker
 from quantx.pipeline.reporting.run_report import report_ended_runs
 from quantx.pipeline.reprocessing.reprocess import Reprocessor
+from quantx.pipeline.reprocessing.summary import ReprocessSummary
 from quantx.pipeline.runtime.import_sources import reader_of_imports
 from quantx.pipeline.runtime.platform import Platform
 from quantx.pipeline.runtime.roles import RoleHolder, take_role
@@ -88,6 +89,20 @@ def reprocessor_of(platform: Platform) -> Reprocessor:
     """Return a reprocessor, which derives the tables again as the curator does."""
     state = platform.state
     return Reprocessor(curator=curator_of(platform), runs=state.runs, replies=state.replies, series=state.series)
+
+
+def inspect_reprocessed(platform: Platform, done: Sequence[ReprocessSummary]) -> list[str]:
+    """Inspect the symbols that were derived again, as after updates; return the names of the failed inspections."""
+    # Imported late: workers need no rules of inspections.
+    from quantx.pipeline.inspecting.inspection import ALL_DAYS, inspect_symbols
+
+    changed = [each for each in done if not each.dry_run]
+    touched = sorted({symbol for each in changed for _, symbol in each.touched})
+    if not touched or not platform.settings.inspect:
+        return []
+    with_minutes = any(any(each.tables.get(BARS_1M.name, {}).values()) for each in changed)
+    minutes = dict.fromkeys(touched, ALL_DAYS) if with_minutes else {}
+    return inspect_symbols(platform, platform.tables, touched, minutes=minutes)
 
 
 def verifier_of(platform: Platform) -> Verifier:

@@ -1,4 +1,4 @@
-"""Invented archives of options in Databento's form: DBN of each version, and a session of quotes of any size."""
+"""Invented DBN files of options: records as they are given, in each version, and a session of quotes of any size."""
 
 from __future__ import annotations
 

@@ -42,8 +42,8 @@ class AlertSettings(BaseModel):
 
     alerts_rules: dict[str, AlertRuleSettings] = Field(
         {},
-        description="changes of the rules of alerts, as in {circuit_open: {limit: 60}, vendor_disagreement: {send:"
-        " digest}}; docs/reference/alerts.md lists the rules",
+        description="changes of the rules of alerts by rule: send, limit, channels, leave_out;"
+        " docs/how-to/send-alerts.md has an example, docs/reference/alerts.md lists the rules",
     )
     alerts_digest: str | None = Field(
         None,

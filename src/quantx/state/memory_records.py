@@ -205,29 +205,3 @@ def sums(rows: Iterable[Mapping[str, int]]) -> dict[str, int]:
         for name, count in counts.items():
             total[name] += count
     return total
-
-
-def shown_task(task: TaskRecord) -> Row:
-    """Return a task as `Tasks.listed` shows it."""
-    return {
-        "id": task.id,
-        "run_id": task.run_id,
-        "kind": task.kind,
-        "source": task.series.source,
-        "dataset": task.series.dataset,
-        "symbol": task.series.symbol,
-        "timeframe": task.series.timeframe,
-        "window_start": task.window.start,
-        "window_end": task.window.end,
-        "state": task.state,
-        "attempts": task.attempts,
-        "lapses": task.lapses,
-        "rows_new": task.rows["new"],
-        "rows_changed": task.rows["changed"],
-        "rows_rejected": task.rows["rejected"],
-        "error_class": task.error_class,
-        "last_error": task.last_error,
-        "updated_at": task.updated_at,
-        "retried_by": task.retried_by,
-        "passed_on": task.passed_on,
-    }

@@ -39,8 +39,8 @@ Role = Literal[
     "publisher",
     "backup",
     "features",
-    "options",
     "alerts",
+    "options",
 ]
 
 

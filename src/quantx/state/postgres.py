@@ -40,8 +40,8 @@ _LOCKS: dict[Role, int] = {
     "publisher": 7_013_024,
     "backup": 7_013_026,
     "features": 7_013_028,
-    "options": 7_013_030,
     "alerts": 7_013_040,
+    "options": 7_013_029,
 }
 
 

@@ -106,7 +106,7 @@ def test_an_answer_has_a_bound(client: TestClient) -> None:
     """The fixture allows 200 values; the table has 8 days with 6 weekdays."""
     many = client.get(f"{BARS}?symbols=AAA,BBB,BRK.B,0700.HK")
     assert many.status_code == 413
-    assert "4 symbols, 6 sessions, 10 columns" in many.json()["error"]["message"]
+    assert "4 symbols, 6 sessions, 10 columns to read" in many.json()["error"]["message"]
     assert client.get(f"{BARS}?symbols=AAA,BBB,BRK.B,0700.HK&columns=symbol,close").status_code == 200
     years = client.get("/api/v1/features?names=technical&symbols=AAA&start=1990-01-01")
     assert years.status_code == 413
@@ -175,7 +175,7 @@ def test_a_stranger_is_refused_in_json(client: TestClient) -> None:
 
 
 def test_an_address_that_does_not_exist_is_an_error_in_json(client: TestClient) -> None:
-    for path in ("/api/v1/barz", "/api/v2/bars"):
+    for path in ("/api/v1/barz", "/api/v2/bars", "/api/", "/api/v1/bars/AAA"):
         answer = client.get(path)
         assert answer.status_code == 404
-        assert answer.json()["error"]["message"]
+        assert "there are /api/v1/bars, /api/v1/panel" in answer.json()["error"]["message"]

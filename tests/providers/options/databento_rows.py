@@ -15,7 +15,8 @@ def records_of(path: Path) -> list[dict[str, object]]:
     """Return the records of a file, of the newest version of DBN, with the mapped symbol of each."""
     store = databento.DBNStore.from_file(path)
     frame = store.to_df(price_type="fixed", pretty_ts=False, map_symbols=True).reset_index()
-    return json.loads(frame.to_json(orient="records"))
+    records: list[dict[str, object]] = json.loads(frame.to_json(orient="records"))
+    return records
 
 
 def main(folder: Path) -> None:

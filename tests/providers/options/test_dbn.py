@@ -32,7 +32,7 @@ VERSIONS = pytest.mark.parametrize("version", [1, 2, 3])
 
 
 def quotes(**columns: Any) -> Records:
-    given = {"instrument_id": [7, 8], "ts_recv": NOON, "bid_px_00": [15, 25], "ask_px_00": [16, 26]}
+    given: dict[str, Any] = {"instrument_id": [7, 8], "ts_recv": NOON, "bid_px_00": [15, 25], "ask_px_00": [16, 26]}
     return records("cbbo-1m", **(given | {"bid_sz_00": 3, "ask_sz_00": 4} | columns))
 
 

@@ -50,6 +50,14 @@ class TestAlerts:
         assert (waiting.message, waiting.attempts, waiting.not_before) == (message("M1"), 0, NOW)
         assert kit.state.alerts.waiting("webhook", 10) == []
 
+    def test_a_subject_may_be_of_any_length(self, kit: Kit) -> None:
+        text = "".join(chr(0x4E00 + n % 20_000) for n in range(10_000))
+        long = [Condition(kind="finding", subject=text + end, message=text, severity="warn") for end in "ab"]
+        change(kit, [alert(each) for each in long])
+        assert {each.condition.subject[-1] for each in kit.state.alerts.listed()} == {"a", "b"}
+        change(kit, [alert(long[0])])
+        assert [each.condition for each in kit.state.alerts.listed()] == [long[0]]
+
     def test_an_error_while_deciding_changes_nothing(self, kit: Kit) -> None:
         change(kit, [alert()], (message("M1"), ("slack",)))
 
@@ -123,21 +131,29 @@ class TestJobOutcomes:
 class TestAlertFacts:
     def test_a_failed_task_counts_until_it_is_retried_or_its_series_is_fetched(self, kit: Kit) -> None:
         first, second = kit.plan("AAPL", "MSFT").task_ids
-        assert [(p.failed, p.unfinished) for p in kit.state.alert_facts.run_problems(7)] == [(0, 2)]
+        assert [(p.unfinished, p.tasks) for p in kit.state.alert_facts.run_problems(7)] == [(True, 2)]
         for task in kit.claim(first, second):
             kit.fail(task, final=True)
         (problem,) = kit.state.alert_facts.run_problems(7)
-        assert (problem.kind, problem.failed, problem.unfinished, problem.error) == ("daily", 2, 0, "503")
+        assert (problem.kind, problem.tasks, problem.running, problem.unfinished) == ("daily", 2, False, False)
+        assert (problem.source, problem.error_class, problem.error) == ("yahoo", "Transient", "503")
         kit.state.tasks.retry(kit.new_run("manual"), [second])
-        assert [(p.kind, p.failed, p.unfinished) for p in kit.state.alert_facts.run_problems(7)] == [
-            ("daily", 1, 0),
-            ("manual", 0, 1),
+        assert [(p.kind, p.tasks, p.running, p.unfinished) for p in kit.state.alert_facts.run_problems(7)] == [
+            ("daily", 1, False, False),
+            ("manual", 1, True, True),
         ]
         kit.let_pass(60)
         task = kit.one(kit.task("AAPL"))
         kit.land(task, fetched_at=kit.state.now())
         kit.curate(facts=[facts((2, 5), asked_at=kit.state.now())])
-        assert "daily" not in {p.kind for p in kit.state.alert_facts.run_problems(7) if p.failed}
+        assert [p for p in kit.state.alert_facts.run_problems(7) if not p.unfinished] == []
+
+    def test_failures_are_apart_by_their_class(self, kit: Kit) -> None:
+        tasks = kit.claim(*kit.plan("A", "B", "C", kind="backfill").task_ids)
+        for task, error_class in zip(tasks, ("X", "Y", "X"), strict=True):
+            kit.fail(task, final=True, error_class=error_class)
+        found = [(p.error_class, p.tasks) for p in kit.state.alert_facts.run_problems(7)]
+        assert found == [("X", 2), ("Y", 1)]
 
     def test_members_are_counted_by_exchange_and_newest_session(self, kit: Kit) -> None:
         members = [(symbol, "us", None, None, None) for symbol in ("AAPL", "BRK.B", "MSFT", "0700.HK")]

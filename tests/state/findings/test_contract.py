@@ -40,6 +40,21 @@ class TestFindings:
         assert [row["reason"] for row in findings.listed(10, status="acknowledged")] == ["the exchange was closed"]
         assert findings.listed(10, rule="gap", subject="MSFT") == []
 
+    def test_findings_are_found_by_id_counted_by_rule_and_shown_in_pages(self, kit: Kit) -> None:
+        findings = kit.state.findings
+        findings.note([Finding("gap", "warn", f"S{i}", "words", source="yahoo") for i in range(5)])
+        findings.note([Finding("late", "error", "us", "words"), Finding("gap", "warn", "S0", "words", source="stooq")])
+        counted = {(row["rule"], row["status"], row["severity"]): row["findings"] for row in findings.count()}
+        assert counted == {("gap", "open", "warn"): 6, ("late", "open", "error"): 1}
+        assert [row["findings"] for row in findings.count(subject="S0")] == [2]
+        assert [row["findings"] for row in findings.count(subject="S0", source="stooq")] == [1]
+        everything = findings.listed(None)
+        assert findings.listed(3) + findings.listed(3, offset=3) + findings.listed(9, offset=6) == everything
+        assert findings.find(everything[0]["id"]) == everything[0]
+        assert findings.find(10**9) is None
+        assert [row["rule"] for row in findings.listed(9, severity="error")] == ["late"]
+        assert [row["subject"] for row in findings.listed(9, source="stooq")] == ["S0"]
+
     def test_open_findings_of_a_rule_are_all_returned_as_values(self, kit: Kit) -> None:
         findings = kit.state.findings
         many = [

@@ -101,3 +101,14 @@ class TestRuns:
         assert (found["kind"], found["tasks"], found["unfinished"], found["skipped"]) == ("daily", 2, 2, 4)
         assert found == kit.state.runs.recent(1)[0] | {"request": {"symbols": ["A"]}, "unfinished": 2}
         assert kit.state.runs.find("R3") is None
+
+    def test_recent_runs_come_in_pages_and_by_kind(self, kit: Kit) -> None:
+        runs = kit.state.runs
+        for symbol in ("A", "B", "C"):
+            kit.plan(symbol)
+            kit.let_pass(60)
+        kit.plan("A", kind="backfill")
+        assert [row["id"] for row in runs.recent(2)] == ["R4", "R3"]
+        assert [(row["id"], row["tasks"]) for row in runs.recent(9, before="R3")] == [("R2", 1), ("R1", 1)]
+        assert [row["id"] for row in runs.recent(9, kind="backfill")] == ["R4"]
+        assert runs.recent(9, before="none") == []

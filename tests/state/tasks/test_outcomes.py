@@ -146,12 +146,27 @@ class TestListing:
         assert kit.state.tasks.count(ids[:1]) == {"landed": 1}
         assert kit.state.tasks.count([]) == {}
 
+    def test_a_task_is_found_with_its_replies(self, kit: Kit) -> None:
+        tasks, task = kit.state.tasks, kit.task()
+        assert tasks.replies_of(task) == []
+        kit.land(kit.one(task))
+        found = tasks.find(task)
+        assert found is not None
+        assert {**found, **kit.listed(task)} == found
+        assert (found["requests"], found["fallback"], found["lease_until"]) == (1, [], None)
+        (reply,) = tasks.replies_of(task)
+        assert (reply["row"], reply["size"], reply["malformed"]) == (0, REPLY, None)
+        assert tasks.find(10**9) is None
+
     def test_the_newest_tasks_are_listed_first(self, kit: Kit) -> None:
         first, second = kit.task("A"), kit.task("B")
         kit.fail(kit.one(first), final=True)
         assert [row["id"] for row in kit.state.tasks.listed(None, None, 10)] == [second, first]
         assert [row["id"] for row in kit.state.tasks.listed(None, None, 1)] == [second]
         assert [row["id"] for row in kit.state.tasks.listed("failed", None, 10)] == [first]
+        assert [row["id"] for row in kit.state.tasks.listed(None, None, 10, before=second)] == [first]
+        assert [row["id"] for row in kit.state.tasks.listed(None, None, 10, symbol="B")] == [second]
+        assert kit.state.tasks.listed(None, None, 10, source="stooq") == []
         assert [row["id"] for row in kit.state.tasks.listed(None, "R2", 10)] == [second]
 
     def test_a_listed_task_says_the_same_in_every_state(self, kit: Kit) -> None:

@@ -30,7 +30,7 @@ def post(url: SecretStr, body: bytes, headers: Mapping[str, str]) -> None:
             client.stream("POST", url.get_secret_value(), content=body, headers=sent) as response,
         ):
             status, answer = response.status_code, response.headers
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:  # OSError: the file of certificates
         failure = _fact(error)
     if failure:  # raised here and not above: the caught error contains the address
         raise NotDelivered(failure)

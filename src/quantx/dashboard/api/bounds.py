@@ -22,6 +22,7 @@ _ROWS_OF_A_SESSION = {"1d": 1, "1m": 390}
 _EXTENDED_MINUTES = 960  # 04:00 to 20:00 in New York
 _BARS = {"1d": BARS_1D.name, "1m": BARS_1M.name}
 _COLUMNS_OF_BARS = 10
+_READ_BESIDE = 4  # columns: symbol, day, vendor and time of ingestion are read for each value of a panel
 
 
 class AnswerTooLarge(ConfigError):
@@ -29,7 +30,7 @@ class AnswerTooLarge(ConfigError):
 
 
 def check_request(lake: Lake, resource: Resource, arguments: Mapping[str, Any], most: int) -> None:
-    """Raise AnswerTooLarge if the answer could have more than `most` values, without reading its rows.
+    """Raise AnswerTooLarge if the answer could need more than `most` values, without reading its rows.
 
     Sessions are counted as the weekdays between start and end, or between the first and the last day of the table.
     """
@@ -52,8 +53,8 @@ def check_request(lake: Lake, resource: Resource, arguments: Mapping[str, Any], 
     if values > most:
         rows = f" of {per_session:,} minutes" if per_session > 1 else ""
         raise AnswerTooLarge(
-            f"the answer could have {values:,} values ({series:,} symbols, {sessions:,} sessions{rows}, {columns:,}"
-            f" columns), and an answer may have {most:,}; {_NARROW}"
+            f"the answer could need {values:,} values ({_count(series, 'symbol')}, {_count(sessions, 'session')}{rows},"
+            f" {_count(columns, 'column')} to read), and an answer may need {most:,}; {_NARROW}"
         )
 
 
@@ -67,6 +68,10 @@ def check_answer(frame: pl.DataFrame, most: int) -> None:
         )
 
 
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
 def _series(lake: Lake, arguments: Mapping[str, Any]) -> int:
     """Return the number of requested symbols; of a universe, that of all members between start and end."""
     if (universe := arguments.get("universe")) is None:
@@ -77,10 +82,10 @@ def _series(lake: Lake, arguments: Mapping[str, Any]) -> int:
 
 def _columns(resource: Resource, arguments: Mapping[str, Any]) -> int:
     if resource.name == "panel":
-        return len(arguments.get("field") or ("close",))
+        return len(arguments.get("field") or ("close",)) + _READ_BESIDE
     if resource.name == "features":
         chosen = chosen_features(arguments["names"], str(arguments.get("timeframe", "1d")))
-        return sum(len(each.columns) for each in chosen) + 4
+        return sum(len(each.columns) for each in chosen) + _READ_BESIDE
     return len(arguments.get("columns") or ()) or _COLUMNS_OF_BARS
 
 

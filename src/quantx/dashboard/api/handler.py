@@ -41,13 +41,9 @@ _STATUS: Sequence[tuple[type[QuantxError], int]] = (
 
 def answer(request: Request, dashboard: Dashboard) -> Response:
     """Return the rows of the query that the address names."""
-    name = request.path_params["resource"]
-    resource = RESOURCES.get(name)
+    resource = RESOURCES.get(request.path_params["resource"])
     if resource is None:
-        known = ", ".join(each.path for each in RESOURCES.values())
-        return error_answer(
-            404, "NotFound", f"there is no address {PREFIX}/{name[:60]}{_alike(name)}; there are {known}"
-        )
+        return unknown(request, dashboard)
     try:
         lake = dashboard.lake
     except QuantxError as error:
@@ -57,6 +53,13 @@ def answer(request: Request, dashboard: Dashboard) -> Response:
     except QuantxError as error:
         status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
         return error_answer(status, type(error).__name__, str(error))
+
+
+def unknown(request: Request, dashboard: Dashboard) -> Response:
+    """Return an error with the addresses that there are."""
+    alike = did_you_mean(request.url.path.rpartition("/")[2][:60], RESOURCES)
+    known = ", ".join(each.path for each in RESOURCES.values())
+    return error_answer(404, "NotFound", f"there is no address {request.url.path[:80]}{alike}; there are {known}")
 
 
 def describe(request: Request, dashboard: Dashboard) -> Response:
@@ -121,10 +124,6 @@ def error_answer(status: int, kind: str, message: str) -> JSONResponse:
     return JSONResponse({"error": {"status": status, "kind": kind, "message": message}}, status, headers)
 
 
-def _alike(name: str) -> str:
-    return did_you_mean(name[:60], RESOURCES)
-
-
 @contextmanager
 def _one_of_few() -> Iterator[None]:
     """Wait for one of the places of queries; raise Busy after half a minute."""
@@ -139,4 +138,5 @@ def _one_of_few() -> Iterator[None]:
 PAGES = (
     WebPage(path=f"{PREFIX}/openapi.json", handler=describe),
     WebPage(path=f"{PREFIX}/{{resource}}", handler=answer),
+    WebPage(path="/api/{rest:path}", handler=unknown),
 )

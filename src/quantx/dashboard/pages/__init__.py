@@ -5,10 +5,25 @@ from __future__ import annotations
 from quantx.dashboard.actions import Action
 from quantx.dashboard.api import handler as data_api
 from quantx.dashboard.page import WebPage
-from quantx.dashboard.pages import audit, coverage, data, overview, series, universes
+from quantx.dashboard.pages import (
+    audit,
+    coverage,
+    data,
+    findings,
+    overview,
+    quarantine,
+    runs,
+    series,
+    tasks,
+    universes,
+)
 
 PAGES: tuple[WebPage, ...] = (
     *overview.PAGES,
+    *findings.PAGES,
+    *quarantine.PAGES,
+    *runs.PAGES,
+    *tasks.PAGES,
     *series.PAGES,
     *universes.PAGES,
     *coverage.PAGES,
@@ -16,4 +31,4 @@ PAGES: tuple[WebPage, ...] = (
     *data.PAGES,
     *data_api.PAGES,
 )
-ACTIONS: tuple[Action, ...] = ()
+ACTIONS: tuple[Action, ...] = (*overview.ACTIONS, *findings.ACTIONS, *quarantine.ACTIONS, *tasks.ACTIONS)

@@ -37,7 +37,7 @@ def parameter_table(name: str) -> HtmlTable:
         ]
         for each in RESOURCES[name].parameters.all.values()
     ]
-    return HtmlTable("", ["parameter", "default", "values", "meaning"], rows)
+    return HtmlTable(f"Parameters of {name}", ["parameter", "default", "values", "meaning"], rows)
 
 
 def _default(value: object) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from quantx.core.tables import UNIVERSE_MEMBERS
 from quantx.dashboard.context import Dashboard
@@ -19,7 +19,7 @@ from quantx.dashboard.series.chart import (
     read_bars,
     with_security,
 )
-from quantx.dashboard.series.request import SeriesRequest
+from quantx.dashboard.series.request import SeriesRequest, address_of
 from quantx.dashboard.series.tables import (
     as_of_range,
     bar_table,
@@ -28,6 +28,7 @@ from quantx.dashboard.series.tables import (
     fundamental_table,
     provenance_of,
 )
+from quantx.dashboard.tables import ShownColumn, ShownTable, shown_table
 from quantx.errors import ConfigError, NotInLake, QuantxError
 from quantx.reader.lake import Lake
 
@@ -87,12 +88,28 @@ def _series(request: Request, lake: Lake, wanted: SeriesRequest) -> Response:
 
 def _search(request: Request, lake: Lake, text: str, problem: str = "", status: int = 200) -> Response:
     found = symbols_like(_known(lake), text)
-    values = {"query": text, "problem": problem, "total": found.height, "symbols": found.head(_LISTED).to_dicts()}
+    if not problem and text.strip().upper() in found["symbol"] and text.strip():
+        return RedirectResponse(address_of({"symbol": text.strip().upper()}), 303)
+    values = {"query": text, "problem": problem, "total": found.height, "symbols": _listed(found)}
     return rendered(request, "series_search.html", title="Series", status=status, **values)
 
 
 def _nothing(request: Request, problem: str) -> dict[str, object]:
-    return {"query": request.query_params.get("symbol", ""), "problem": problem, "total": 0, "symbols": []}
+    return {
+        "query": request.query_params.get("symbol", ""),
+        "problem": problem,
+        "total": 0,
+        "symbols": _listed(pl.DataFrame()),
+    }
+
+
+def _listed(symbols: pl.DataFrame) -> ShownTable:
+    columns = [
+        ShownColumn("symbol", link=address_of),
+        ShownColumn("name", text=True),
+        *map(ShownColumn, ("market", "status")),
+    ]
+    return shown_table(symbols.head(_LISTED).to_dicts(), "Symbols", columns)
 
 
 def symbols_like(known: pl.DataFrame, text: str) -> pl.DataFrame:

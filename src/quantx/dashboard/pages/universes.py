@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, date, datetime
 from typing import Any
+from urllib.parse import urlencode
 
 import polars as pl
 from starlette.requests import Request
@@ -12,14 +13,49 @@ from starlette.responses import Response
 
 from quantx.dashboard.context import Dashboard
 from quantx.dashboard.page import WebPage, rendered
+from quantx.dashboard.series.request import address_of
+from quantx.dashboard.series.tables import finding_table
+from quantx.dashboard.tables import ShownColumn, shown_table
 from quantx.errors import ConfigError, NotInLake, QuantxError
 from quantx.lake.store import LakeLocation
 from quantx.pages.views import HtmlTable, table_of
 from quantx.reader.arguments import to_date
 from quantx.reader.known_names import collected_warnings
-from quantx.reader.lake import Lake
 
 _MEMBERS, _CHANGES, _LISTS = 500, 100, 20  # shown
+
+
+_UNIVERSES = (
+    ShownColumn("universe", link=lambda row: f"/universes?{urlencode({'name': row['universe']})}"),
+    ShownColumn("phase"),
+    ShownColumn("members"),
+    ShownColumn("ever"),
+    ShownColumn("since"),
+    ShownColumn("known_from", "known since"),
+)
+_OF_MEMBERS = (
+    ShownColumn("symbol", link=address_of),
+    ShownColumn("name", text=True),
+    ShownColumn("market"),
+    ShownColumn("member_from", "from"),
+    ShownColumn("member_to", "last day"),
+)
+_OF_CHANGES = (
+    ShownColumn("day"),
+    ShownColumn("change"),
+    ShownColumn("symbol", link=address_of),
+    ShownColumn("name", text=True),
+)
+_LISTS_READ = (
+    ShownColumn("at", "read at (UTC)"),
+    ShownColumn("decision"),
+    ShownColumn("members"),
+    ShownColumn("joined", text=True),
+    ShownColumn("left", text=True),
+    ShownColumn("why", text=True),
+    ShownColumn("reason", "reason of the user", text=True),
+    ShownColumn("origin", "source", text=True),
+)
 
 
 def show(request: Request, dashboard: Dashboard) -> Response:
@@ -34,9 +70,10 @@ def show(request: Request, dashboard: Dashboard) -> Response:
     except QuantxError as error:
         problem, status = str(error), 400 if isinstance(error, ConfigError) else 503
     try:
-        universes = dashboard.lake.universes().to_dicts()
+        rows = dashboard.lake.universes().to_dicts()
     except QuantxError as error:
-        problem, status, universes = problem or str(error), 503, []
+        problem, status, rows = problem or str(error), 503, []
+    universes = shown_table(rows, "Universes", _UNIVERSES)
     return rendered(request, "universes.html", title="Universes", status=status, universes=universes, problem=problem)
 
 
@@ -52,11 +89,13 @@ def _universe(request: Request, dashboard: Dashboard, name: str, on: date | None
         on="" if on is None else on.isoformat(),
         warnings=[str(each) for each in warned],
         total=members.height,
-        members=members.head(_MEMBERS).to_dicts(),
+        members=shown_table(members.head(_MEMBERS).to_dicts(), "Members", _OF_MEMBERS),
         years=years_table(intervals, datetime.now(UTC).date()),
-        changes=changes_of(intervals)[:_CHANGES],
-        lists=table_of(decisions_of(dashboard.location, name), "Lists that were read, the newest first", _HEADS),
-        findings=_findings(lake, name),
+        changes=shown_table(changes_of(intervals)[:_CHANGES], "Changes, the newest first", _OF_CHANGES),
+        lists=shown_table(
+            decisions_of(dashboard.location, name), "Lists that were read, the newest first", _LISTS_READ
+        ),
+        findings=finding_table(lake.findings(name)),
     )
 
 
@@ -83,18 +122,6 @@ def changes_of(intervals: pl.DataFrame) -> list[dict[str, Any]]:
     return changes.sort("day", "symbol", descending=[True, False]).to_dicts()
 
 
-_HEADS = {
-    "at": "read at (UTC)",
-    "decision": "decision",
-    "members": "members",
-    "joined": "joined",
-    "left": "left",
-    "why": "why",
-    "reason": "reason of the user",
-    "origin": "source",
-}
-
-
 def decisions_of(location: LakeLocation, universe: str) -> list[dict[str, Any]]:
     """Return the decisions about the lists of a universe that the lake has: taken, refused or accepted."""
     paths = [path for path in location.paths(f"meta/snapshots/universe={universe}/") if _is_decision(path)]
@@ -115,18 +142,11 @@ def _decision(text: bytes) -> dict[str, Any]:
     at = str(facts.get("at", ""))[:16].replace("T", " ")
     members = facts.get("members")
     count = len(members) if isinstance(members, list) else members
-    return {name: _text(facts.get(name)) for name in _HEADS} | {"at": at or "–", "members": count}
+    return {each.name: _text(facts.get(each.name)) for each in _LISTS_READ} | {"at": at or "–", "members": count}
 
 
 def _text(value: Any) -> Any:
-    if isinstance(value, list):
-        return ", ".join(map(str, value[:20])) + (f" and {len(value) - 20:,} more" if len(value) > 20 else "") or "–"
-    return value
-
-
-def _findings(lake: Lake, name: str) -> HtmlTable:
-    heads = {"severity": "severity", "rule": "rule", "status": "status", "first_seen": "since", "message": "finding"}
-    return table_of(lake.findings(name).to_dicts(), "Findings about this universe", heads)
+    return ", ".join(map(str, value)) or None if isinstance(value, list) else value
 
 
 PAGES = (WebPage(path="/universes", title="Universes", handler=show),)

@@ -12,12 +12,15 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from quantx.core.symbols import venue_of
+from quantx.dashboard.api.bounds import check_request
+from quantx.dashboard.api.resources import RESOURCES
 from quantx.dashboard.series.request import SeriesRequest
-from quantx.errors import ConfigError, NotInLake
+from quantx.errors import NotInLake
 from quantx.reader.known_names import collected_warnings
 from quantx.reader.lake import Lake
 
-MOST_BARS = 20_000
+MOST_VALUES = 200_000  # of 20,000 bars: 76 years, or ten weeks of minutes
+_MARKERS = 500
 _DIGITS = 7  # of a price on the chart; the table and the data over HTTP have all
 _COLUMNS = ("open", "high", "low", "close", "volume")
 
@@ -54,10 +57,9 @@ def read_bars(lake: Lake, request: SeriesRequest) -> SeriesBars:
     vendors, last = _stored(lake, request)
     if request.minutes and not (request.start or request.end) and last is not None:
         request = request.with_(start=last.isoformat(), end=last.isoformat())
+    check_request(lake, RESOURCES["bars"], {"symbols": [request.symbol], **request.bars}, MOST_VALUES)
     with collected_warnings() as warned:
         rows = lake.bars(request.symbol, **request.bars)
-    if rows.height > MOST_BARS:
-        raise ConfigError(f"{rows.height:,} bars are more than a chart can show ({MOST_BARS:,}); narrow start and end")
     return SeriesBars(request=request, rows=rows, vendors=vendors, warnings=[str(each) for each in warned])
 
 
@@ -196,7 +198,7 @@ def _lines(lake: Lake, bars: SeriesBars) -> Iterator[dict[str, Any]]:
 
 def _placed(days: pl.Series, markers: Sequence[Marker]) -> Iterator[dict[str, str]]:
     """Yield the markers at the first bar on or after their day: a chart has no other places."""
-    for each in markers:
+    for each in markers[-_MARKERS:]:
         at = int(days.search_sorted(each.day))
         if days.len() and each.day >= days[0]:
             place = days[min(at, days.len() - 1)]

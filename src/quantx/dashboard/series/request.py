@@ -31,7 +31,7 @@ class SeriesRequest:
     vendors: str = ""  # 1: also the lines of other vendors
     period: str = "quarter"
     point: str = ""  # the day, or the minute, whose value is explained
-    field: str = "close"
+    field: str = "close"  # of a bar, or a concept and its period, as in revenue_annual
     page: str = "1"  # of the table of bars, from the newest bar
 
     @staticmethod
@@ -47,7 +47,6 @@ class SeriesRequest:
             ("adjust", ADJUSTMENTS),
             ("timeframe", TIMEFRAMES),
             ("period", PERIODS),
-            ("field", FIELDS),
         ):
             if (value := getattr(request, name)) not in choices:
                 raise ConfigError(f"{name}={value[:60]!r} must be one of {', '.join(choices)}")
@@ -75,3 +74,8 @@ class SeriesRequest:
         plain = SeriesRequest(symbol="").__dict__
         texts = {name: text for name, text in self.with_(**values).__dict__.items() if text != plain[name]}
         return f"{path}?{urlencode(texts)}"
+
+
+def address_of(row: Mapping[str, Any]) -> str:
+    """Return the address of the page of a row's symbol."""
+    return SeriesRequest(symbol=row["symbol"]).address()

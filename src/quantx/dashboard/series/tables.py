@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
+from typing import Any
 
 import polars as pl
 
 from quantx.dashboard.series.chart import SeriesBars, point_of
-from quantx.dashboard.series.request import PERIODS, SeriesRequest
+from quantx.dashboard.series.request import FIELDS, PERIODS, SeriesRequest
+from quantx.dashboard.tables import ShownColumn, ShownTable, days_of_row, shown_table
 from quantx.errors import ConfigError, QuantxError
-from quantx.pages.views import HtmlTable, table_of, text_of
+from quantx.pages.views import text_of
 from quantx.reader.explain.screen import ScreenSection
 from quantx.reader.known_names import collected_warnings
 from quantx.reader.lake import Lake
@@ -29,8 +31,7 @@ CONCEPTS = (
 class BarTable:
     """One page of bars, the newest first; each row begins with a link to its provenance."""
 
-    heads: Sequence[str]
-    rows: Sequence[tuple[str, str, Sequence[str]]]  # address, day or minute, the other values
+    table: ShownTable
     first: int
     last: int
     total: int
@@ -57,64 +58,91 @@ class AsOfRange:
 
 def bar_table(bars: SeriesBars) -> BarTable:
     """Return the page of bars that the request names."""
-    columns = ["open", "high", "low", "close", "volume", "adj_close", "source", "known_from"]
-    total, page = bars.rows.height, max(1, int(bars.request.page))
-    skipped = min((page - 1) * _BARS, max(0, total - 1) // _BARS * _BARS)
-    page = skipped // _BARS + 1
-    time = "time" if bars.request.minutes else "date"
+    total, request = bars.rows.height, bars.request
+    skipped = min((max(1, int(request.page)) - 1) * _BARS, max(0, total - 1) // _BARS * _BARS)
+    page, time = skipped // _BARS + 1, "time" if request.minutes else "date"
     shown = bars.rows.reverse().slice(skipped, _BARS)
-    rows = []
-    for moment, *values in shown.select(time, *columns).iter_rows():
-        point = point_of(bars, moment)
-        rows.append((f"{bars.request.address(point=point)}#point", point.replace("T", " "), [*map(text_of, values)]))
-    more = skipped + shown.height < total
+
+    def point(row: Mapping[str, Any]) -> str:
+        return point_of(bars, row[time])
+
+    columns = [
+        ShownColumn(
+            time,
+            value=lambda row: point(row).replace("T", " "),
+            link=lambda row: f"{request.address(point=point(row))}#point",
+        ),
+        *map(ShownColumn, ("open", "high", "low", "close", "volume", "adj_close", "source")),
+        ShownColumn("known_from", "known since"),
+    ]
     return BarTable(
-        heads=[time, *(name.replace("_", " ") for name in columns)],
-        rows=rows,
+        table=shown_table(shown.iter_rows(named=True), f"Bars of {request.symbol}", columns),
         first=min(skipped + 1, total),
         last=skipped + shown.height,
         total=total,
-        newer=f"{bars.request.address(page=str(page - 1))}#bars" if page > 1 else None,
-        older=f"{bars.request.address(page=str(page + 1))}#bars" if more else None,
+        newer=f"{request.address(page=str(page - 1))}#bars" if page > 1 else None,
+        older=f"{request.address(page=str(page + 1))}#bars" if skipped + shown.height < total else None,
     )
 
 
-def event_table(actions: pl.DataFrame) -> HtmlTable:
+def event_table(actions: pl.DataFrame) -> ShownTable:
     """Return the events, the newest first."""
-    heads = {"ex_date": "ex-date", "kind": "event", "value": "value", "currency": "currency", "source": "source"}
-    rows = actions.reverse().head(_EVENTS).with_columns(pl.col("kind").str.replace_all("_", " "))
     more = "" if actions.height <= _EVENTS else f": the newest {_EVENTS} of {actions.height:,}"
-    return table_of([*_dicts(rows)], f"Splits and dividends{more}", {**heads, "known_from": "known since"})
+    columns = [
+        ShownColumn("ex_date", "ex-date"),
+        ShownColumn("kind", "event", value=lambda row: row["kind"].replace("_", " ")),
+        *map(ShownColumn, ("value", "currency", "source")),
+        ShownColumn("known_from", "known since"),
+    ]
+    return shown_table(actions.reverse().head(_EVENTS).to_dicts(), f"Splits and dividends{more}", columns)
 
 
-def finding_table(findings: pl.DataFrame) -> HtmlTable:
+def finding_table(findings: pl.DataFrame) -> ShownTable:
     """Return the findings, the worst first."""
-    heads = {"severity": "severity", "rule": "rule", "first_day": "from", "status": "status", "message": "finding"}
-    return table_of(_dicts(findings.head(_EVENTS)), "Open and acknowledged findings", heads)
+    columns = [
+        ShownColumn("severity", level=True),
+        ShownColumn("rule"),
+        ShownColumn("days", value=days_of_row),
+        ShownColumn("status", level=True),
+        ShownColumn("message", "finding", text=True),
+    ]
+    return shown_table(findings.head(_EVENTS).to_dicts(), "Open and acknowledged findings", columns)
 
 
-def fundamental_table(lake: Lake, request: SeriesRequest) -> HtmlTable | str:
-    """Return the newest periods of the main concepts, a column per end of a period; a text where there are none."""
+def fundamental_table(lake: Lake, request: SeriesRequest) -> ShownTable | str:
+    """Return the newest periods of the main concepts, a column per end of a period; a text where there are none.
+
+    Each value is a link to its provenance.
+    """
+    period, as_of, on = PERIODS[request.period], request.as_of or None, request.on or None
     try:
         with collected_warnings() as warned:
-            rows = lake.fundamentals(
-                request.symbol, period=PERIODS[request.period], as_of=request.as_of or None, on=request.on or None
-            )
+            rows = lake.fundamentals(request.symbol, CONCEPTS, period=period, as_of=as_of, on=on)
     except QuantxError as error:
         return str(error)
-    rows = rows.filter(pl.col("concept").is_in(CONCEPTS))
     if rows.is_empty():
         return "; ".join(map(str, warned)) or "The lake has no fundamentals of this symbol."
     ends = sorted(rows["end"].unique(), reverse=True)[:_PERIODS]
-    values = {(concept, end): value for concept, end, value in rows.select("concept", "end", "value").iter_rows()}
-    units = dict(rows.select("concept", "unit").iter_rows())
-    shown = [name for name in CONCEPTS if name in units]
-    table = [
-        [name.replace("_", " "), units[name] or "–", *(_amount(values.get((name, end))) for end in ends)]
-        for name in shown
+    concepts: dict[str, dict[str, Any]] = {}
+    for concept, unit, end, value in rows.select("concept", "unit", "end", "value").iter_rows():
+        concepts.setdefault(concept, {"concept": concept})[end.isoformat()] = _amount(value)
+        concepts[concept]["unit"] = unit or concepts[concept].get("unit")
+
+    def of_end(end: str) -> ShownColumn:
+        def link(row: Mapping[str, Any]) -> str:
+            field = f"{row['concept']}_{period}"
+            return f"{request.address(point=end, field=field)}#point" if row.get(end) else ""
+
+        return ShownColumn(end, value=lambda row: row.get(end), link=link)
+
+    columns = [
+        ShownColumn("concept", value=lambda row: row["concept"].replace("_", " ")),
+        ShownColumn("unit"),
+        *(of_end(end.isoformat()) for end in ends),
     ]
-    caption = f"Fundamentals by {request.period}, as last filed"
-    return HtmlTable(caption, ["concept", "unit", *map(str, ends)], table, frozenset(range(2, 2 + len(ends))))
+    shown = [concepts[name] for name in CONCEPTS if name in concepts]
+    table = shown_table(shown, f"Fundamentals by {period}, as last filed", columns)
+    return replace(table, numeric=frozenset(range(2, len(columns))))
 
 
 def provenance_of(lake: Lake, request: SeriesRequest) -> PointProvenance | None:
@@ -122,13 +150,14 @@ def provenance_of(lake: Lake, request: SeriesRequest) -> PointProvenance | None:
     if not request.point:
         return None
     day, _, minute = request.point.partition("T")
+    of_bar = request.field in FIELDS
     try:
         explained = lake.explain(
-            _symbol_of_day(lake, request, day),
+            _symbol_of_day(lake, request, day) if of_bar else request.symbol,
             day,
             field=request.field,
             time=minute or None,
-            source=request.source or None,
+            source=(request.source or None) if of_bar else None,
             as_of=request.as_of or None,
         )
     except QuantxError as error:
@@ -168,14 +197,10 @@ def _number(day: date) -> int:
     return (day - date(1970, 1, 1)).days
 
 
-def _dicts(rows: pl.DataFrame) -> list[dict[str, object]]:
-    return rows.to_dicts()
-
-
-def _amount(value: float | None) -> str:
-    """Return an amount with its unit of a thousand, a million or a billion where it is that large."""
+def _amount(value: float | None) -> str | None:
+    """Return an amount in millions or billions where it is that large."""
     if value is None:
-        return "–"
+        return None
     for size, unit in ((1e9, " bn"), (1e6, " m")):
         if abs(value) >= size:
             return f"{value / size:,.2f}{unit}"

@@ -17,7 +17,7 @@ from quantx.core.gap_schedule import HEAL
 from quantx.core.model import SETTLED_AFTER, RunKind, Series, Window
 from quantx.core.symbols import venue_of
 from quantx.core.tombstones import Deleted
-from quantx.errors import QueueError
+from quantx.errors import ConfigError, QueueError
 from quantx.lake.tombstones import deleted_of
 from quantx.pipeline.planning.current_symbols import current_symbols
 from quantx.pipeline.planning.deleted import orders_left, refuse_all_deleted, tasks_left, unserved_deleted
@@ -192,6 +192,14 @@ def plan_retry(context: Context, task_ids: Sequence[int] | None) -> Plan:
         span.set_attributes({"run_id": plan.run_id, "tasks": len(plan.task_ids)})
         _send(context, plan)
     return plan
+
+
+def retry_dead(context: Context, task_ids: Sequence[int] | None) -> Plan:
+    """Plan dead tasks once more (None: all); ConfigError, and no plan, where one of `task_ids` is not dead."""
+    dead = {row["id"] for row in context.state.tasks.listed("failed", None, None, dead=True)}
+    if unknown := sorted(set(task_ids or ()) - dead):
+        raise ConfigError(f"task {unknown[0]} is not a dead task; `quantx tasks list --dead` lists them")
+    return plan_retry(context, task_ids)
 
 
 def send_outbox(tasks: Tasks, queue: TaskQueue, runtime: Runtime) -> int:

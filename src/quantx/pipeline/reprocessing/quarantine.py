@@ -28,7 +28,7 @@ from quantx.core.symbols import venue_of
 from quantx.core.table import INSTANT
 from quantx.core.tables import DECISIONS, QUARANTINE
 from quantx.errors import ConfigError, DamagedObject
-from quantx.lake.protocol import CommitContext, Tables
+from quantx.lake.protocol import CommitContext, StoredTables
 from quantx.lake.raw import parse_raw_path, read_pages
 from quantx.lake.store import LakeLocation
 from quantx.pipeline.reprocessing.reprocess import Reprocessor
@@ -53,12 +53,35 @@ class RowSelection:
     state: RowState | None = None
 
 
-def rejected_rows(tables: Tables, wanted: RowSelection = RowSelection()) -> pl.DataFrame:
+@dataclass(frozen=True)
+class RejectedPage:
+    """Some of the rejected rows, and how many there are."""
+
+    rows: pl.DataFrame  # as of `rejected_rows`
+    total: int
+
+
+def rejected_rows(tables: StoredTables, wanted: RowSelection = RowSelection()) -> pl.DataFrame:
     """Return the rejected rows, the newest first: the columns of QUARANTINE, `id`, `state`, and the decision.
 
     The id is the digest of the row's values, whichever rules it breaks. Raises ConfigError where an id is unknown, or
     begins several ids.
     """
+    rows = with_ids(_chosen(tables, wanted))
+    if wanted.ids:
+        rows = newest_of_each(pl.concat([_named(rows, each) for each in wanted.ids]))
+    return rows.select("id", "state", pl.exclude("id", "state"))
+
+
+def rejected_page(tables: StoredTables, wanted: RowSelection, offset: int, most: int) -> RejectedPage:
+    """Return up to `most` rejected rows after the first `offset` ones; ids are computed of these only."""
+    rows = _chosen(tables, wanted)
+    page = with_ids(rows.slice(offset, most)).select("id", "state", pl.exclude("id", "state"))
+    return RejectedPage(page, rows.height)
+
+
+def _chosen(tables: StoredTables, wanted: RowSelection) -> pl.DataFrame:
+    """Return the rows of a choice without its ids, each once, the newest first, with their states."""
     where = pl.lit(True)
     if wanted.symbol is not None:
         where &= pl.col("symbol") == wanted.symbol
@@ -66,15 +89,13 @@ def rejected_rows(tables: Tables, wanted: RowSelection = RowSelection()) -> pl.D
         where &= pl.col("source") == wanted.source
     if wanted.rule is not None:
         where &= pl.col("rules").str.split(",").list.contains(wanted.rule)
-    rows = with_ids(with_states(tables[QUARANTINE.name].read(where), tables[DECISIONS.name].read()))
+    rows = with_states(tables[QUARANTINE.name].read(where), tables[DECISIONS.name].read())
     if wanted.state is not None:
         rows = rows.filter(pl.col("state") == wanted.state)
     if wanted.market is not None:
         symbols = [s for s in rows["symbol"].unique() if venue_of(s).market == wanted.market]
         rows = rows.filter(pl.col("symbol").is_in(symbols))
-    if wanted.ids:
-        rows = pl.concat([_named(rows, each) for each in wanted.ids])
-    return newest_of_each(rows).select("id", "state", pl.exclude("id", "state"))
+    return newest_of_each(rows)
 
 
 def _named(rows: pl.DataFrame, name: str) -> pl.DataFrame:
@@ -86,13 +107,17 @@ def _named(rows: pl.DataFrame, name: str) -> pl.DataFrame:
     return matches
 
 
-def show(tables: Tables, location: LakeLocation, row_id: str) -> dict[str, Any]:
+def show(
+    tables: StoredTables, location: LakeLocation, row_id: str, symbol: str | None = None, source: str | None = None
+) -> dict[str, Any]:
     """Return one rejected row with the meaning of its rules, and the row as it stands in the vendor's reply.
+
+    Its `symbol` and `source`, where they are known, limit what is read.
 
     `place` is the row's place in the reply: a JSON pointer or a line; null for whole replies, and where the reply is
     gone or does not have the row's stamp.
     """
-    row = rejected_rows(tables, RowSelection(ids=(row_id,))).row(0, named=True)
+    row = rejected_rows(tables, RowSelection(ids=(row_id,), symbol=symbol, source=source)).row(0, named=True)
     rules = [
         {"id": name, "meaning": rule.meaning, "why": rule.why, "reference": rule.reference}
         if (rule := RULES.get(name))

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from quantx.errors import MalformedPayload
-from quantx.providers.options.dbn_days import DailyBars, OpenInterest, session_before
+from quantx.providers.options.dbn_days import DailyBars, OpenInterest
 from quantx.providers.options.dbn_definitions import Definitions
 from quantx.providers.options.dbn_header import DbnHeader, read_header
 from quantx.providers.options.dbn_layouts import DAY, LAYOUTS, NO_DAY, SOURCES, Layout
@@ -33,6 +33,7 @@ from quantx.providers.options.dbn_rows import (
 from quantx.providers.options.kinds import empty_rows
 from quantx.providers.options.members import reading
 from quantx.providers.options.protocol import MemberFacts, OptionBatch, OptionMember, Symbology
+from quantx.providers.options.sessions import session_before
 from quantx.providers.options.symbology import REASONS, Instruments, read_symbology
 
 NO_TIME = "the record has no time"

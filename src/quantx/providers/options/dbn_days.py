@@ -6,17 +6,16 @@ come, so that a month needs no more memory than its contracts.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Callable, Iterator
-from datetime import date, timedelta
+from datetime import date
 
 import numpy as np
 import polars as pl
 
-from quantx.core.calendars import calendar
 from quantx.providers.options.dbn_rows import Block, Index, instants, prices, rejected
 from quantx.providers.options.kinds import empty_rows
 from quantx.providers.options.protocol import OptionBatch
+from quantx.providers.options.sessions import session_before
 
 _OPEN_INTEREST = 9  # StatType.OPEN_INTEREST
 _DELETED = 2  # StatUpdateAction.DELETE
@@ -112,13 +111,6 @@ class OpenInterest:
             rows = latest.filter(clear).select(empty_rows("open_interest").columns).sort("contract_index")
             unclear = values.join(rows, on="contract_index", how="anti").sort("contract_index", "open_interest")
             yield OptionBatch(date=session, rows=rows, rejected=_refused(unclear, CONFLICT, self._contracts))
-
-
-def session_before(day: date) -> date:
-    """Return the last session of the American exchanges before a day; the day before where the calendar has none."""
-    days = calendar("XNYS").days
-    at = bisect_left(days, day)
-    return days[at - 1] if at else day - timedelta(days=1)
 
 
 def _bar_each(bars: pl.DataFrame) -> pl.DataFrame:

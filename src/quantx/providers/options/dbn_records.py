@@ -11,9 +11,9 @@ from quantx.errors import MalformedPayload
 from quantx.providers.options.dbn_header import DbnHeader
 from quantx.providers.options.dbn_layouts import Layout
 from quantx.providers.options.dbn_rows import Block
+from quantx.providers.options.kinds import ROWS_PER_BATCH
 from quantx.providers.options.members import reading
 
-ROWS_PER_BLOCK = 262_144
 _ZSTD = b"\x28\xb5\x2f\xfd"
 # Few bytes can expand to terabytes. Quotes shrink to a quarter, equal records to a hundredth.
 _MOST_EXPANDED = 1_000
@@ -38,7 +38,7 @@ def blocks(stream: Any, name: str, header: DbnHeader, layout: Layout, size: int)
     at, most = 0, max(_ALWAYS_READ, _MOST_EXPANDED * size) // record.itemsize
     while True:
         with reading(name):
-            content = stream.read(ROWS_PER_BLOCK * record.itemsize)
+            content = stream.read(ROWS_PER_BATCH * record.itemsize)
         whole, rest = divmod(len(content), record.itemsize)
         block = np.frombuffer(content, record, whole)
         wrong = (block["length"] != record.itemsize // 4) | (block["rtype"] != layout.rtype)

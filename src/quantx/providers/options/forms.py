@@ -9,9 +9,10 @@ from functools import partial
 from quantx.errors import MalformedPayload
 from quantx.providers.options.archives import ArchiveMember, OptionArchive
 from quantx.providers.options.dbn import DbnForm
+from quantx.providers.options.lean import LeanForm
 from quantx.providers.options.protocol import OptionForm, OptionMember
 
-FORMS: tuple[OptionForm, ...] = (DbnForm(),)
+FORMS: tuple[OptionForm, ...] = (DbnForm(), LeanForm())
 
 
 def form_of(name: str, head: bytes) -> OptionForm | None:

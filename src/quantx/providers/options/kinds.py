@@ -26,6 +26,7 @@ TABLES_BY_KIND: dict[OptionKind, Table] = {
     "ohlcv_1d": OPTIONS_OHLCV_1D,
     "open_interest": OPTIONS_OPEN_INTEREST,
 }
+ROWS_PER_BATCH = 262_144
 # Of the contract, of the session, or of the import.
 _NOT_IN_BATCHES = {"source", "underlying", "date", "raw", "known_from", *CONTRACT_COLUMNS}
 
@@ -37,3 +38,8 @@ def empty_rows(kind: OptionKind) -> pl.DataFrame:
     left_out = _NOT_IN_BATCHES | set(table.partitions)
     values = {name: each for name, each in table.schema.items() if name not in left_out}
     return pl.DataFrame(schema={"contract_index": pl.UInt32, **values})
+
+
+def quotient(values: pl.Series, divisor: float) -> pl.Series:
+    """Return exact quotients; Polars would multiply by the reciprocal of a constant."""
+    return pl.Series(values.name, values.to_numpy() / divisor, nan_to_null=True)

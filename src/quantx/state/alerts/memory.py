@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from functools import partial
 from typing import Literal
 
 from typing_extensions import override
@@ -165,31 +166,38 @@ class MemoryAlertFacts(AlertFacts):
     def run_problems(self, days: int) -> list[RunProblem]:
         with self._records.lock:
             since = self._records.clock.now() - timedelta(days=days)
-            problems = []
+            problems: list[RunProblem] = []
             for run_id, run in self._records.runs.items():
                 tasks = self._records.tasks_of(run_id) if run.created_at > since else []
-                failed = [task for task in tasks if self._counts(task)]
                 unfinished = sum(task.state in UNFINISHED for task in tasks)
-                if failed or unfinished:
+                of_run = partial(RunProblem, run_id=run_id, kind=run.asked.kind, created_at=run.created_at)
+                groups: dict[tuple[str, str | None], list[TaskRecord]] = defaultdict(list)
+                for task in filter(self._counts, tasks):
+                    groups[task.series.source, task.error_class].append(task)
+                for (source, error_class), failed in groups.items():
+                    error = min((task.last_error for task in failed if task.last_error), default=None)
                     problems.append(
-                        RunProblem(
-                            run_id=run_id,
-                            kind=run.asked.kind,
-                            created_at=run.created_at,
-                            failed=len(failed),
-                            unfinished=unfinished,
-                            error=min((task.last_error for task in failed if task.last_error), default=None),
+                        of_run(
+                            running=unfinished > 0,
+                            unfinished=False,
+                            source=source,
+                            error_class=error_class,
+                            tasks=len(failed),
+                            error=error,
                         )
                     )
-            return sorted(problems, key=lambda problem: problem.created_at)
+                if unfinished:
+                    problems.append(of_run(running=True, unfinished=True, tasks=unfinished))
+            return sorted(problems, key=_order)
 
     def _counts(self, task: TaskRecord) -> bool:
-        """Return whether a task failed and was not retried; of a daily run, also whether its series was not served."""
+        """Return whether a task failed, was not retried and, where it repeats, its series was not served later."""
         if task.state != "failed" or task.passed_on or task.retried_by is not None:
             return False
         series = self._records.series.get(task.series)
         served = series is not None and series.failures == 0 and (series.last_asked_at or task.updated_at)
-        return self._records.runs[task.run_id].asked.kind != "daily" or not (served and served > task.updated_at)
+        repeated = self._records.runs[task.run_id].asked.kind in ("daily", "heal")
+        return not (repeated and served and served > task.updated_at)
 
     @override
     def member_progress(self) -> list[MemberProgress]:
@@ -232,6 +240,11 @@ class MemoryAlertFacts(AlertFacts):
                 for source, row in sorted(self._records.quotas.items())
                 if row.closed_until is not None and row.closed_until > now
             ]
+
+
+def _order(problem: RunProblem) -> tuple[object, ...]:
+    by_class = (problem.source or "", problem.error_class or "")
+    return (problem.created_at, problem.run_id, problem.unfinished, *by_class)
 
 
 def _ending(symbol: str) -> str:

@@ -56,14 +56,17 @@ class JobOutcome:
 
 @dataclass(frozen=True, kw_only=True)
 class RunProblem:
-    """A run with tasks that failed permanently and were not retried, or that are unfinished."""
+    """Tasks of a run: those that failed with one class of error at a vendor and were not retried, or the unfinished."""
 
     run_id: str
     kind: str
     created_at: datetime
-    failed: int
-    unfinished: int
-    error: str | None  # of one of the failed tasks
+    running: bool  # the run has unfinished tasks
+    unfinished: bool  # these tasks are
+    source: str | None = None  # of failed tasks
+    error_class: str | None = None
+    tasks: int
+    error: str | None = None  # of one of them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,9 +127,9 @@ class AlertFacts(Protocol):
     """Facts of the other nouns from which conditions follow."""
 
     def run_problems(self, days: int) -> list[RunProblem]:
-        """Return the runs of the last `days` with failed tasks that were not retried, or with unfinished tasks.
+        """Return the failed tasks of the runs of the last `days` that were not retried, and the unfinished tasks.
 
-        A failed task of a daily run counts no more once its series was fetched later.
+        A failed task of a daily run or of healing counts no more once its series was fetched later.
         """
         ...
 

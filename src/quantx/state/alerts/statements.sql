@@ -74,19 +74,26 @@ on conflict (job) do update set succeeded_at = coalesce(excluded.succeeded_at, j
 select job, succeeded_at, failed_at, error from job_outcomes order by job;
 
 -- name: run_problems
--- Runs with tasks that failed permanently and were not retried, and runs with unfinished tasks.
+-- Runs with tasks that failed permanently and were not retried, by vendor and class of error, and with unfinished tasks.
+-- What a daily run or the healing of gaps could not fetch counts no more once its series was fetched later.
 with problems as (
-    select t.run_id, t.state, t.last_error from tasks t join runs r on r.id = t.run_id
+    select t.run_id, t.state <> 'failed' as unfinished, t.source, t.error_class, t.last_error
+    from tasks t join runs r on r.id = t.run_id
     where r.created_at > clock_timestamp() - make_interval(days => %(days)s)
       and (t.state in ('pending', 'leased', 'landed')
-        or (t.state = 'failed' and not t.passed_on and t.retried_by is null and not (r.kind = 'daily' and exists (
+        or (t.state = 'failed' and not t.passed_on and t.retried_by is null
+          and not (r.kind in ('daily', 'heal') and exists (
             select from series s where s.failures = 0 and s.last_asked_at > t.updated_at
               and (s.source, s.dataset, s.timeframe, s.symbol) = (t.source, t.dataset, t.timeframe, t.symbol)))))
 )
-select r.id as run_id, r.kind, r.created_at, count(*) filter (where p.state = 'failed') as failed,
-    count(*) filter (where p.state <> 'failed') as unfinished,
-    min(p.last_error) filter (where p.state = 'failed') as error
-from problems p join runs r on r.id = p.run_id group by r.id order by r.created_at;
+select r.id as run_id, r.kind, r.created_at, bool_or(p.unfinished) over (partition by r.id) as running,
+    p.unfinished, p.source, p.error_class, p.tasks, p.error
+from (
+    select run_id, unfinished, case when not unfinished then source end as source,
+        case when not unfinished then error_class end as error_class, count(*) as tasks,
+        case when not unfinished then min(last_error) end as error
+    from problems group by 1, 2, 3, 4
+) p join runs r on r.id = p.run_id order by r.created_at, r.id, p.unfinished, p.source, p.error_class;
 
 -- name: member_progress
 -- Members of each enabled universe by what follows the dot in a symbol and the newest session.

@@ -135,13 +135,38 @@ class MemoryFindings(Findings):
 
     @override
     def listed(
-        self, limit: int | None, *, status: str | None = None, rule: str | None = None, subject: str | None = None
+        self,
+        limit: int | None,
+        *,
+        status: str | None = None,
+        rule: str | None = None,
+        subject: str | None = None,
+        source: str | None = None,
+        severity: str | None = None,
+        offset: int = 0,
     ) -> list[Row]:
-        wanted = {"status": status, "rule": rule, "subject": subject}
+        wanted = {"status": status, "rule": rule, "subject": subject, "source": source, "severity": severity}
         with self._records.lock:
             rows = [dict(r) for r in self._rows.values() if all(v in (None, r[k]) for k, v in wanted.items())]
         rows.sort(key=lambda r: (r["last_seen"], r["id"]), reverse=True)
-        return sorted(rows, key=lambda r: SEVERITIES.index(r["severity"]))[:limit]
+        rows.sort(key=lambda r: SEVERITIES.index(r["severity"]))
+        return rows[offset : None if limit is None else offset + limit]
+
+    @override
+    def find(self, finding_id: int) -> Row | None:
+        with self._records.lock:
+            return next((dict(row) for row in self._rows.values() if row["id"] == finding_id), None)
+
+    @override
+    def count(self, *, subject: str | None = None, source: str | None = None) -> list[Row]:
+        names = ("rule", "status", "severity")
+        with self._records.lock:
+            counted = Counter(
+                tuple(row[name] for name in names)
+                for row in self._rows.values()
+                if subject in (None, row["subject"]) and source in (None, row["source"])
+            )
+        return [dict(zip(names, key, strict=True)) | {"findings": number} for key, number in counted.items()]
 
     @override
     def count_open(self) -> dict[str, int]:

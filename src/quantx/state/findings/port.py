@@ -69,9 +69,28 @@ class Findings(Protocol):
         ...
 
     def listed(
-        self, limit: int | None, *, status: str | None = None, rule: str | None = None, subject: str | None = None
+        self,
+        limit: int | None,
+        *,
+        status: str | None = None,
+        rule: str | None = None,
+        subject: str | None = None,
+        source: str | None = None,
+        severity: str | None = None,
+        offset: int = 0,
     ) -> list[Row]:
-        """Return findings as rows for display, by severity and the latest first; limit None: all of them."""
+        """Return findings as rows for display, by severity and the latest first, without the first `offset` ones.
+
+        limit None: all of them.
+        """
+        ...
+
+    def find(self, finding_id: int) -> Row | None:
+        """Return a finding as `listed` does."""
+        ...
+
+    def count(self, *, subject: str | None = None, source: str | None = None) -> list[Row]:
+        """Return the number of findings by rule, status and severity: rule, status, severity, findings."""
         ...
 
     def count_open(self) -> dict[str, int]:

@@ -74,9 +74,27 @@ class PostgresFindings(Findings):
 
     @override
     def listed(
-        self, limit: int | None, *, status: str | None = None, rule: str | None = None, subject: str | None = None
+        self,
+        limit: int | None,
+        *,
+        status: str | None = None,
+        rule: str | None = None,
+        subject: str | None = None,
+        source: str | None = None,
+        severity: str | None = None,
+        offset: int = 0,
     ) -> list[Row]:
-        return self._database.rows("findings.list_findings", limit=limit, status=status, rule=rule, subject=subject)
+        wanted = {"status": status, "rule": rule, "subject": subject, "source": source, "severity": severity}
+        return self._database.rows("findings.list_findings", limit=limit, offset=offset, **wanted)
+
+    @override
+    def find(self, finding_id: int) -> Row | None:
+        rows = self._database.rows("findings.find", id=finding_id)
+        return rows[0] if rows else None
+
+    @override
+    def count(self, *, subject: str | None = None, source: str | None = None) -> list[Row]:
+        return self._database.rows("findings.count", subject=subject, source=source)
 
     @override
     def count_open(self) -> dict[str, int]:

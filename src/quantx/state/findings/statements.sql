@@ -62,8 +62,22 @@ select id, rule, subject, source, dataset, first_day, last_day, severity, messag
        settled_at, settled_by, reason
 from findings
 where (%(status)s::text is null or status = %(status)s) and (%(rule)s::text is null or rule = %(rule)s)
-  and (%(subject)s::text is null or subject = %(subject)s)
-order by array_position(array['error', 'warn', 'info'], severity), last_seen desc, id desc limit %(limit)s::bigint;
+  and (%(subject)s::text is null or subject = %(subject)s) and (%(source)s::text is null or source = %(source)s)
+  and (%(severity)s::text is null or severity = %(severity)s)
+order by array_position(array['error', 'warn', 'info'], severity), last_seen desc, id desc
+limit %(limit)s::bigint offset %(offset)s::bigint;
+
+-- name: find
+-- A finding by its id.
+select id, rule, subject, source, dataset, first_day, last_day, severity, message, facts, status, first_seen, last_seen,
+       settled_at, settled_by, reason
+from findings where id = %(id)s;
+
+-- name: count
+-- The number of findings of each rule, by status and severity.
+select rule, status, severity, count(*) as findings from findings
+where (%(subject)s::text is null or subject = %(subject)s) and (%(source)s::text is null or source = %(source)s)
+group by rule, status, severity;
 
 -- name: count_open
 -- The number of open findings by severity.

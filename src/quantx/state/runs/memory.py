@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from typing_extensions import override
 
@@ -116,10 +116,17 @@ class MemoryRuns(Runs):
                 run.inspected_at = run.inspected_at or self._records.clock.now()
 
     @override
-    def recent(self, most: int) -> list[Row]:
+    def recent(self, most: int, *, kind: RunKind | None = None, before: str | None = None) -> list[Row]:
+        def place(run: RunRecord) -> tuple[datetime, str]:
+            return run.created_at, run.asked.id
+
         with self._records.lock:
-            newest = sorted(self._records.runs.values(), key=lambda r: r.created_at, reverse=True)
-            return [self._shown(run) for run in newest[:most]]
+            known = self._records.runs.values()
+            end = None if before is None else self._records.runs.get(before)
+            if before is not None and end is None:
+                return []
+            chosen = [r for r in known if kind in (None, r.asked.kind) and (end is None or place(r) < place(end))]
+            return [self._shown(run) for run in sorted(chosen, key=place, reverse=True)[:most]]
 
     @override
     def find(self, run_id: str) -> Row | None:

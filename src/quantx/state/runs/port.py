@@ -109,8 +109,8 @@ class Runs(Protocol):
         """Record the inspection of these runs."""
         ...
 
-    def recent(self, most: int) -> list[Row]:
-        """Return the newest runs, for display."""
+    def recent(self, most: int, *, kind: RunKind | None = None, before: str | None = None) -> list[Row]:
+        """Return the newest runs, for display; `before`: only those that were planned before the run with this id."""
         ...
 
     def find(self, run_id: str) -> Row | None:

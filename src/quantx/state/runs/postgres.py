@@ -55,8 +55,8 @@ class PostgresRuns(Runs):
         self._database.rows("runs.inspected", run_ids=list(run_ids))
 
     @override
-    def recent(self, most: int) -> list[Row]:
-        return self._database.rows("runs.recent", most=most)
+    def recent(self, most: int, *, kind: RunKind | None = None, before: str | None = None) -> list[Row]:
+        return self._database.rows("runs.recent", most=most, kind=kind, before=before)
 
     @override
     def find(self, run_id: str) -> Row | None:

@@ -40,12 +40,22 @@ from tasks where run_id = any(%(run_ids)s::text[]) and dataset = 'bars' and time
 update runs set inspected_at = clock_timestamp() where id = any(%(run_ids)s::text[]) and inspected_at is null;
 
 -- name: recent
+-- The newest runs; with `before`, those that were planned before that one. Only the tasks of these are counted.
+with r as (
+    select id, kind, source, created_at, finished_at, skipped, report from runs
+    where (%(kind)s::text is null or kind = %(kind)s)
+      and (%(before)s::text is null
+           or (created_at, id) < (select b.created_at, b.id from runs b where b.id = %(before)s))
+    order by created_at desc, id desc limit %(most)s
+)
 select r.id, r.kind, r.source, r.created_at, r.finished_at, r.skipped, r.report,
     count(t.id) filter (where not t.passed_on) as tasks, count(t.id) filter (where t.state = 'done') as success,
     count(t.id) filter (where t.state = 'failed' and not t.passed_on) as failed,
     coalesce(sum(t.rows_new), 0)::bigint as rows_new, coalesce(sum(t.rows_changed), 0)::bigint as rows_changed,
     coalesce(sum(t.rows_rejected), 0)::bigint as rows_rejected
-from runs r left join tasks t on t.run_id = r.id group by r.id order by r.created_at desc limit %(most)s;
+from r left join tasks t on t.run_id = r.id
+group by r.id, r.kind, r.source, r.created_at, r.finished_at, r.skipped, r.report
+order by r.created_at desc, r.id desc;
 
 -- name: find
 select r.id, r.kind, r.source, r.request, r.created_at, r.finished_at, r.skipped, r.report,

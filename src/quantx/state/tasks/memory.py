@@ -10,20 +10,18 @@ from datetime import timedelta
 from typing_extensions import override
 
 from quantx.core.model import FetchTask, RunKind, Series, StoredReply, Window
-from quantx.state.memory_records import Records, ReplyRecord, RunRecord, TaskRecord, shown_task
-from quantx.state.tasks.port import Claim, NewTask, Plan, RawObject, Tasks, Ticket
-from quantx.state.values import UNFINISHED, NewRun, Row, TaskState
+from quantx.state.memory_records import ReplyRecord, RunRecord, TaskRecord
+from quantx.state.tasks.memory_shown import ShownTasks
+from quantx.state.tasks.port import Claim, NewTask, Plan, RawObject, Ticket
+from quantx.state.values import UNFINISHED, NewRun, TaskState
 
 _MOST_LAPSES = 10  # holders of a task that may die before it fails
 _MOST_RESENT = 1000
 _REFUSALS = ("UnknownSymbol", "NotEntitled")
 
 
-class MemoryTasks(Tasks):
+class MemoryTasks(ShownTasks):
     """The state's tasks."""
-
-    def __init__(self, records: Records) -> None:
-        self._records = records
 
     @override
     def plan(self, run: NewRun, wanted: Sequence[NewTask]) -> Plan:
@@ -284,20 +282,6 @@ class MemoryTasks(Tasks):
             named = [self._records.tasks[i] for i in ids if i in self._records.tasks]
             retried = {t.id for t in named if t.state == "failed" and t.retried_by is not None}
             return retried | {t.id for t in named if t.state in ("landed", "done")}
-
-    @override
-    def listed(
-        self, state: TaskState | None, run_id: str | None, limit: int | None, *, dead: bool = False
-    ) -> list[Row]:
-        with self._records.lock:
-            rows = [
-                task
-                for task in reversed(self._records.tasks.values())
-                if (state is None or task.state == state)
-                and (run_id is None or task.run_id == run_id)
-                and (not dead or (task.state == "failed" and task.retried_by is None))
-            ]
-            return [shown_task(task) for task in rows[:limit]]
 
     def _successors(self, ids: Collection[int]) -> set[int]:
         """Return these tasks or their successors, and the events that are fetched beside the successors."""

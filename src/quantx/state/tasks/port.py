@@ -208,10 +208,26 @@ class Tasks(Protocol):
         ...
 
     def listed(
-        self, state: TaskState | None, run_id: str | None, limit: int | None, *, dead: bool = False
+        self,
+        state: TaskState | None,
+        run_id: str | None,
+        limit: int | None,
+        *,
+        dead: bool = False,
+        source: str | None = None,
+        symbol: str | None = None,
+        before: int | None = None,
     ) -> list[Row]:
         """Return tasks for display, the newest first; limit None: all of them.
 
-        `dead`: only those that `dead` counts.
+        `dead`: only those that `dead` counts. `before`: only those with a smaller id.
         """
+        ...
+
+    def find(self, task_id: int) -> Row | None:
+        """Return a task as `listed` does, with its requests, lease and fallback vendors."""
+        ...
+
+    def replies_of(self, task_id: int) -> list[Row]:
+        """Return path, row, fetched_at, size (bytes) and malformed (why it can't be read) of a task's replies."""
         ...

@@ -198,9 +198,27 @@ class PostgresTasks(Tasks):
 
     @override
     def listed(
-        self, state: TaskState | None, run_id: str | None, limit: int | None, *, dead: bool = False
+        self,
+        state: TaskState | None,
+        run_id: str | None,
+        limit: int | None,
+        *,
+        dead: bool = False,
+        source: str | None = None,
+        symbol: str | None = None,
+        before: int | None = None,
     ) -> list[Row]:
-        return self._database.rows("tasks.list_tasks", state=state, run_id=run_id, limit=limit, dead=dead)
+        wanted = {"state": state, "run_id": run_id, "source": source, "symbol": symbol, "before": before}
+        return self._database.rows("tasks.list_tasks", limit=limit, dead=dead, **wanted)
+
+    @override
+    def find(self, task_id: int) -> Row | None:
+        rows = self._database.rows("tasks.find_task", id=task_id)
+        return rows[0] if rows else None
+
+    @override
+    def replies_of(self, task_id: int) -> list[Row]:
+        return self._database.rows("tasks.replies_of_task", id=task_id)
 
 
 def _add_run(connection: psycopg.Connection[DictRow], new: NewRun) -> bool:

@@ -394,4 +394,18 @@ select id, run_id, kind, source, dataset, symbol, timeframe, window_start, windo
 from tasks
 where (%(state)s::text is null or state = %(state)s) and (%(run_id)s::text is null or run_id = %(run_id)s)
   and (not %(dead)s or (state = 'failed' and retried_by is null))
+  and (%(source)s::text is null or source = %(source)s) and (%(symbol)s::text is null or symbol = %(symbol)s)
+  and (%(before)s::bigint is null or id < %(before)s)
 order by id desc limit %(limit)s;
+
+-- name: find_task
+-- A task with what only its own page shows.
+select id, run_id, kind, source, dataset, symbol, timeframe, window_start, window_end, state, attempts, lapses,
+       rows_new, rows_changed, rows_rejected, error_class, last_error, updated_at, retried_by, passed_on,
+       rows_same, requests, created_at, not_before, lease_until, fallback
+from tasks where id = %(id)s;
+
+-- name: replies_of_task
+-- The stored replies of a task.
+select r.path, l.raw_row as row, l.fetched_at, l.bytes as size, l.malformed
+from landings l join raw_objects r on r.id = l.raw_id where l.task_id = %(id)s order by l.id;
