@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 from quantx.core.model import Window
@@ -23,13 +24,14 @@ def open_plans(
     paths: Sequence[Path], windows: Sequence[Window], source: str | None
 ) -> Iterator[tuple[list[PlannedArchive], FormOf]]:
     """Open the archives at some paths, and return what of them can be imported, with the form of a member."""
+    known_form = partial(form_of, source=source)
     with ExitStack() as opened:
         plans = []
         for path in paths:
             archive = opened.enter_context(open_archive(path))
             check_library(member.name for member in archive.members)
-            plans.append(within(planned(key_of(path), archive, form_of), form_of, windows))
-        yield plans, form_of
+            plans.append(within(planned(key_of(path), archive, known_form), known_form, windows))
+        yield plans, known_form
 
 
 def import_paths(

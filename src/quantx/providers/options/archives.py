@@ -33,7 +33,7 @@ from quantx.providers.options.batch_lists import (
 from quantx.providers.options.members import (
     Entry,
     Listing,
-    SkippedMember,
+    SkippedName,
     file_entry,
     holds_lean,
     is_zip,
@@ -65,7 +65,7 @@ class OptionArchive:
 
     path: Path
     members: list[ArchiveMember]  # by name
-    skipped: list[SkippedMember]
+    skipped: list[SkippedName]
     days: Mapping[date, DayCondition]
     _entries: dict[str, Entry]
     _lists: dict[str, BatchLists]  # by folder
@@ -150,7 +150,7 @@ def _archive(path: Path, listing: Listing, files: ExitStack, wanted: str | None)
     lists = _read_lists(listing)
     names = sorted(name for name in listing.entries if wanted is None or name == wanted)
     members = [_member(name, listing, lists) for name in names if PurePosixPath(name).name not in DESCRIPTIONS]
-    described = [SkippedMember(name, "it describes the archive") for name in names if _is_description(name)]
+    described = [SkippedName(name, "it describes the archive") for name in names if _is_description(name)]
     absent = [] if wanted else _absent(listing, lists)
     return OptionArchive(
         path=path,
@@ -208,11 +208,11 @@ def _member(name: str, listing: Listing, lists: dict[str, BatchLists]) -> Archiv
     )
 
 
-def _absent(listing: Listing, lists: dict[str, BatchLists]) -> list[SkippedMember]:
+def _absent(listing: Listing, lists: dict[str, BatchLists]) -> list[SkippedName]:
     """Return the files that a manifest lists and the archive lacks."""
     known = listing.entries.keys() | {each.name for each in listing.skipped}
     return [
-        SkippedMember(name, f"{MANIFEST} lists it, but the archive does not have it", refused=True)
+        SkippedName(name, f"{MANIFEST} lists it, but the archive does not have it", refused=True)
         for folder, each in sorted(lists.items())
         for name in (_beside(f"{folder}/x" if folder != "." else "x", file) for file in each.files)
         if name not in known

@@ -33,7 +33,7 @@ _FILE_TYPE = 0o170000
 
 
 @dataclass(frozen=True)
-class SkippedMember:
+class SkippedName:
     """A member that is not read. A `refused` one is a failure of the import; the others only describe the archive."""
 
     name: str
@@ -54,11 +54,11 @@ class Listing:
     """The readable members of an archive by name, and the skipped ones."""
 
     entries: dict[str, Entry] = field(default_factory=dict)
-    skipped: list[SkippedMember] = field(default_factory=list)
+    skipped: list[SkippedName] = field(default_factory=list)
 
     def refuse(self, name: str, reason: str) -> None:
         """Skip a member as a failure."""
-        self.skipped.append(SkippedMember(printable(name), reason, refused=True))
+        self.skipped.append(SkippedName(printable(name), reason, refused=True))
 
 
 @contextmanager
