@@ -23,6 +23,7 @@ from quantx.pages.views import (
 from quantx.pipeline.reporting.coverage_evidence import agreement_view, findings_view, proof_tables, rejects_view
 from quantx.pipeline.reporting.coverage_facts import CoverageFacts
 from quantx.pipeline.reporting.coverage_items import item_tables
+from quantx.pipeline.reporting.coverage_options import option_tables
 from quantx.pipeline.reporting.coverage_rates import rate_tables
 
 _WORST = 25  # symbols
@@ -50,6 +51,7 @@ def coverage_values(facts: CoverageFacts) -> dict[str, Any]:
         "agreement": agreement_view(facts),
         "items": list(item_tables(facts.items)),
         "rates": list(rate_tables(facts.rates)),
+        "options": list(option_tables(facts.options)),
         "limits": facts.limits,
     }
 
