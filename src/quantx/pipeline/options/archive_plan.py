@@ -13,7 +13,7 @@ from typing import IO, Any, Protocol
 from quantx.core.model import Window
 from quantx.errors import MalformedPayload
 from quantx.providers.options.batch_lists import DESCRIPTIONS, DayCondition
-from quantx.providers.options.members import SkippedMember
+from quantx.providers.options.members import SkippedName
 from quantx.providers.options.protocol import MemberFacts, OptionForm
 from quantx.state.option_members.port import UNFINISHED_MEMBERS, ArchiveKey, MemberRecord, NewMember, OptionMembers
 
@@ -59,7 +59,7 @@ class OpenArchive(Protocol):
         ...
 
     @property
-    def skipped(self) -> Sequence[SkippedMember]:
+    def skipped(self) -> Sequence[SkippedName]:
         """Return the others."""
         ...
 
