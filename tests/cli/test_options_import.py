@@ -124,6 +124,12 @@ def test_bad_input_is_named_with_the_next_step(run: Run, tmp_path: Path, archive
     page = tmp_path / "page.zip"
     page.write_text("<html>Sign in</html>")
     assert run("options", "import", page).code in (1, 2)
+    text = tmp_path / "page.html"
+    text.write_text("<html>Sign in</html>")
+    refused = run("options", "import", text)
+    assert (refused.code, "no form of options reads it" in refused.err) == (2, True)
+    none = run("options", "import", archive, "--dates", "2001-01-02")
+    assert (none.code, "has a day of --dates" in none.err) == (2, True)
     bad = tmp_path / "bad.zip"
     with zipfile.ZipFile(archive) as good, zipfile.ZipFile(bad, "w") as other:
         for name in good.namelist():

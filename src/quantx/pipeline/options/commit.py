@@ -84,9 +84,7 @@ class _Commit:
         except CommitConflict:
             merged.undo()
             raise
-        # A merged file in which every row is of the staged one has its bytes, and so its name.
-        live = {added.path for added in replaced.files}
-        self._remove([path for path in replaced.unused if path not in live])
+        self._remove(replaced.unused)
         if (table.version() or 0) % _TIDY == 0:
             table.tidy()
         return replaced
