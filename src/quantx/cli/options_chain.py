@@ -76,7 +76,9 @@ def expirations(
 
     Example: quantx options expirations SPY --on 2025-08-07
     """
-    rows = lake_of(reading_settings(use_local)).expirations(underlying, on, adjusted=adjusted)
+    lake = lake_of(reading_settings(use_local))
+    with incomplete_data_reported():
+        rows = lake.expirations(underlying, on, adjusted=adjusted)
     return _print(f"expirations of {underlying.upper()}", rows, rows.columns, format)
 
 

@@ -142,6 +142,7 @@ class OptionQueries(KnownNames):
         rows = self._contract_rows(name)
         if rows.is_empty():
             self._check_underlying(name)
+            warn_user(f"no contracts of {name} in the table options_contracts", [name])
         if day is not None:
             rows = rows.filter((pl.col("first_date") <= day) & (pl.col("expiration") >= day))
         if not adjusted:
