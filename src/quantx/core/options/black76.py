@@ -1,7 +1,7 @@
 """Black's formula for European options on a forward: price, implied volatility and greeks, over arrays.
 
-Source: F. Black, The pricing of commodity contracts, J. Financial Economics 3 (1976). With forward F, strike K, discount
-D, total volatility s = σ √T and d = ln(F / K) / s ± s / 2, a call is worth D · (F N(d+) - K N(d-)).
+Source: F. Black, The pricing of commodity contracts, J. Financial Economics 3 (1976). With forward F, strike K,
+discount D, total volatility s = σ √T and d = ln(F / K) / s ± s / 2, a call is worth D · (F N(d+) - K N(d-)).
 
 Contracts on shares and funds are American. Their early exercise is worth more than nothing where a dividend is near
 (calls) or deep in the money (puts); volatilities of such quotes come out too high here.
@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from quantx.core.options.normal import Floats, erfcx, normal_cdf, normal_density
 
@@ -66,7 +67,8 @@ def implied_volatility(call: Floats, forward: Floats, strike: Floats, years: Flo
     scale = np.sqrt(forward * strike)
     distance = np.abs(np.log(forward / strike))
     target = time_value / scale  # of the option out of the money at this strike
-    valid = (target > 0) & (target < np.exp(-distance / 2)) & (years > 0) & (strike > 0) & (forward > 0)
+    bounded = (time_value > 0) & (time_value < np.minimum(forward, strike))
+    valid = bounded & (years > 0) & (strike > 0) & (forward > 0)
     total = np.full_like(target, np.nan)
     places = np.flatnonzero(valid)
     for first in range(0, len(places), _CHUNK):
@@ -102,7 +104,7 @@ def _total_volatility(distance: Floats, target: Floats) -> Floats:
     inflection = np.sqrt(2 * distance)
     value, slope = _value(distance, inflection)
     low_side = target < value
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         far = distance / np.sqrt(2 * (distance / 4 + np.log(value / target)))  # where N(-d) is about exp(-d²/2)
     start = np.where(low_side, far, inflection + (target - value) / slope)
     low = np.where(low_side, 0.0, inflection)
@@ -126,7 +128,7 @@ def _total_volatility(distance: Floats, target: Floats) -> Floats:
     return result
 
 
-def _step(x: Floats, s: Floats, found: Floats, vega: Floats, goal: Floats, log: np.ndarray) -> Floats:
+def _step(x: Floats, s: Floats, found: Floats, vega: Floats, goal: Floats, log: npt.NDArray[np.bool_]) -> Floats:
     """Return Halley's step towards the goal, for the logarithm of the price where `log` is true."""
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         curvature = x * x / (s * s * s) - s / 4  # vega' / vega
