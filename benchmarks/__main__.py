@@ -16,6 +16,7 @@ from benchmarks import (
     coverage,
     daily,
     daily_features,
+    dashboard,
     facts,
     faulty,
     features,
@@ -73,6 +74,7 @@ BENCHMARKS = {
     "r2": reader.run_azure,
     "r3": sql.run,
     "fundamentals-read": fundamentals.run,
+    "dashboard": dashboard.run,
 }
 
 

@@ -244,7 +244,7 @@ def test_lake_and_state_are_read_together(settings: Settings) -> None:
     facts = read_facts(Dashboard(settings, lambda: NOW))
     assert [(u.universe, u.current, u.late) for u in facts.universes] == [("us", 1, ["BBB"])]
     assert (facts.updated, facts.findings, facts.database_problem) == (frozenset({"us"}), {"error": 1}, "")
-    assert facts.queue == {"visible": 0, "total": 0, "oldest": None, "oldest_seconds": None, "poisoned": 0}
+    assert (facts.queue, facts.tasks) == ({"total": 0, "oldest_seconds": None, "poisoned": 0}, {"dead": 0})
 
 
 def test_without_a_state_the_reports_of_the_lake_are_read(tmp_path: Path) -> None:

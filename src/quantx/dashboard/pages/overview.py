@@ -57,20 +57,20 @@ def read_facts(dashboard: Dashboard) -> OverviewFacts:
 
 
 def _read_state(platform: Platform) -> dict[str, Any]:
-    """Return the facts that `quantx status` shows, and the cost."""
+    """Return the facts of `quantx status` that the page shows: none of them counts all tasks."""
     from quantx.alerts.view import open_alerts
-    from quantx.pipeline.reporting.status import status_of
 
-    status = status_of(platform.state, platform.queue.depth(), platform.location.url, platform.clock.now())
-    daily = next((run for run in status["runs"] if run["kind"] == "daily"), None)
+    state, depth = platform.state, platform.queue.depth()
+    oldest = None if depth.oldest is None else (platform.clock.now() - depth.oldest).total_seconds()
+    daily = state.runs.recent(1, kind="daily")
     return {
-        "updated": frozenset(row["name"] for row in status["universes"]),
-        "last_run": None if daily is None else _run_of(daily),
-        "findings": status["findings"],
-        "tasks": status["tasks"],
-        "queue": status["queue"],
-        "back_off": status["closed"],
-        "alerts": open_alerts(platform.state),
+        "updated": frozenset(row.universe for row in state.runs.last_daily()),
+        "last_run": _run_of(daily[0]) if daily else None,
+        "findings": state.findings.count_open(),
+        "tasks": {"dead": state.tasks.dead()},
+        "queue": {"total": depth.total, "oldest_seconds": oldest, "poisoned": depth.poisoned},
+        "back_off": state.quotas.closed(),
+        "alerts": open_alerts(state),
         "cost": _cost(platform) if platform.location.url.startswith(_AZURE) else None,
     }
 
