@@ -198,7 +198,9 @@ def _accept(platform: Platform, form: Form) -> str:
     row = form.text("row")
     done = _curated(platform, lambda: accept(reprocessor_of(platform), row, form.reason, form.actor))
     facts = done.rows.row(0, named=True)
-    return f"{facts['symbol']} {facts['date']} is accepted, and curated whenever the table is derived again"
+    left = [why for each in done.reprocessed for why in each.left.values()]
+    later = f"; its series is unchanged until then: {left[0]}" if left else ""
+    return f"{facts['symbol']} {facts['date']} is accepted, and curated whenever the table is derived again{later}"
 
 
 def _curated(platform: Platform, run: Any) -> ReplayResult:

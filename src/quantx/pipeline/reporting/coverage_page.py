@@ -30,7 +30,7 @@ _WORST = 25  # symbols
 _NO_UNIVERSE = "in no universe"
 PAGE_VALUES = {
     *("title", "lake", "made_at", "policy_version", "summary", "freshness", "completeness", "rejects", "findings"),
-    *("proofs", "agreement", "items", "rates", "limits"),
+    *("proofs", "agreement", "items", "rates", "limits", "updated"),
 }
 
 
@@ -62,7 +62,16 @@ def coverage_values(facts: CoverageFacts) -> dict[str, Any]:
         "rates": list(rate_tables(facts.rates)),
         "options": list(option_tables(facts.options)),
         "limits": facts.limits,
+        "updated": _updated(facts),
     }
+
+
+def _updated(facts: CoverageFacts) -> list[str] | None:
+    """Return the universes of daily updates; None where the state did not name them."""
+    universes = facts.freshness
+    if universes.is_empty() or universes["updated"].null_count():
+        return None
+    return sorted(universes.filter("updated")["universe"].drop_nulls().unique())
 
 
 def _summary(facts: CoverageFacts) -> Iterable[tuple[str, str, str]]:
