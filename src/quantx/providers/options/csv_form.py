@@ -27,6 +27,7 @@ WRONG_WIDTH = "the row has another number of fields than the header"
 _NAMES = (".csv", ".csv.gz", ".csv.zst")
 _PACKED = {b"\x1f\x8b\x08": "gzip", b"\x28\xb5\x2f": "zstd"}
 _BLOCK = 8 << 20
+_MOST_WRONG = 10_000  # rows of another width
 _TO_ASCII = bytes(range(128)) + b"?" * 128
 _NO_DAY = date(1970, 1, 1)
 _KNOWN = "; ".join(f"{each.kind}: {', '.join(each.required)}" for each in KINDS)
@@ -161,7 +162,7 @@ class _CsvText:
 
         def skip(row: Any) -> str:
             self.wrong.append(json.dumps({"row": row.text}))
-            return "skip"
+            return "error" if len(self.wrong) > _MOST_WRONG else "skip"
 
         self._stream.seek(0)
         with reading(self._name):
@@ -174,7 +175,9 @@ class _CsvText:
                     convert_options=csv.ConvertOptions(column_types=dict.fromkeys(self._stated, pa.string())),
                 )
             except pa.ArrowInvalid:
-                raise MalformedPayload(f"{self._name} is no CSV; export it again") from None
+                many = f": more than {_MOST_WRONG:,} rows have another number of fields than the header"
+                fact = many if len(self.wrong) > _MOST_WRONG else ""
+                raise MalformedPayload(f"{self._name} is no CSV{fact}; export it again") from None
             self._last = texts.last
 
 
