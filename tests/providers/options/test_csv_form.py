@@ -94,6 +94,7 @@ def test_a_strike_that_can_not_be_is_rejected(strike: str) -> None:
         (text("date,symbol,open_interest,Date", "2025-08-07,x,1,2"), "two columns of one name"),
         (text("date,symbol,open_interest", *["2025-08-07"] * 10_001), "more than 10,000 rows"),
         (b"date,symbol,open_interest\n2025-08-07,SPY   250815C00640000,50", "it may be cut"),
+        (text("date,symbol,open_interest"), "no row with a date"),
         (b"date,\xff\xfe,open_interest\n2025-08-07,x,50\n", "not those of one kind"),
         (gzip.compress(text("date,symbol,open_interest", f"2025-08-07,{CALL},5"))[:-9], "cut or damaged"),
     ],
