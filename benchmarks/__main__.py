@@ -16,6 +16,7 @@ from benchmarks import (
     coverage,
     daily,
     daily_features,
+    dashboard,
     facts,
     faulty,
     features,
@@ -75,6 +76,7 @@ BENCHMARKS = {
     "r3": sql.run,
     "fundamentals-read": fundamentals.run,
     "option-quotes": options.run,
+    "dashboard": dashboard.run,
 }
 
 

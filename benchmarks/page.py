@@ -176,6 +176,12 @@ ABOUT = {
         " concept at 5,000 closes of each symbol, 2.5 million in all; its peer is Polars' `join_asof`. The first call"
         " of each query is not counted.",
     ),
+    "dashboard": (
+        "Dashboard · pages",
+        "Each page of the dashboard is loaded in one process, from the request to the end of its HTML, without a"
+        " network and a browser; the first load of each is not counted. Beside it the same page where no database"
+        " answers: it reads the lake, or says what is missing.",
+    ),
     "facts": (
         "Facts and concepts",
         "Replies of companyfacts of large filers (the recorded ones under other CIKs, else an invented one) become rows"

@@ -106,8 +106,7 @@ def _put(location: LakeLocation, path: str, body: bytes) -> bool:
     is_new = not location.has(path)
     location.put_new(path, body)
     with suppress(RawNotReadable):  # of a role that only creates objects
-        stored = location.sizes(path.rpartition("/")[0]).get(path)
-        if stored is not None and stored != len(body):
+        if (stored := location.size_of(path)) != len(body):
             raise LakeError(f"{location.address(path)} has {stored:,} bytes, and {len(body):,} were sent; import again")
     return is_new
 

@@ -19,11 +19,14 @@ from quantx.core.option_tables import (
 )
 from quantx.core.table import Table
 from quantx.core.tables import QUARANTINE
+from quantx.core.tombstones import SymbolDays, Tombstone
 from quantx.errors import MalformedPayload
 from quantx.lake.store import LakeLocation, open_location
 from quantx.lake.table import LakeTable
+from quantx.lake.tombstones import write_tombstone
 from quantx.pipeline.options import sorted_runs
 from quantx.pipeline.options.commit import commit_member
+from quantx.pipeline.options.compaction import compact_options
 from quantx.pipeline.options.judge import PricesOf, no_prices
 from quantx.pipeline.options.stage import stage_member
 from quantx.pipeline.options.staged import CommittedMember, StagedMember
@@ -161,6 +164,11 @@ class TestACorrection:
         before = lake.rows(OPTIONS_QUOTES_1M.revisions)
         assert before.select("contract", "bid").unique().rows() == [(PUT, 1.1)]
         assert before["known_to"].unique().to_list() == now.filter(contract=PUT)["known_from"].unique().to_list()
+
+    def test_of_every_row_is_its_own_file(self, lake: Lake) -> None:
+        lake.store(a_session())
+        assert lake.store(a_session(1.15), LATER_RAW, [RAW]).changed == 6
+        assert lake.rows(OPTIONS_QUOTES_1M)["bid"].unique().to_list() == [1.15]
 
     def test_removes_the_rows_that_it_lacks(self, lake: Lake) -> None:
         lake.store(a_session())
@@ -333,6 +341,30 @@ class TestTradesAndContracts:
         for raw, each in ((RAW, quoted), (LATER_RAW, definitions), (LAST_RAW, quoted)):
             lake.store(each, raw)
         assert lake.rows(OPTIONS_CONTRACTS).select("multiplier", "deliverable").rows() == [(40.0, None)] * 2
+
+
+class TestCompaction:
+    def test_makes_one_sorted_file_of_a_session_that_came_by_contract(self, lake: Lake) -> None:
+        for number, of in enumerate((LATE_CALL, CALL, PUT)):
+            stored = member("quotes_1m", LISTED, quotes(quote(of, at(13, 31), 1.0, 1.1)))
+            lake.store(stored, f"01K2000000000000000000000{number}")
+        before = lake.rows(OPTIONS_QUOTES_1M)
+        assert compact_options(lake.location, Holder(), lake.folder, most_session_files=1) == {"options_quotes_1m": 3}
+        (path,) = LakeTable(lake.location, OPTIONS_QUOTES_1M).files()["path"].to_list()
+        stored_rows = pl.read_parquet(lake.folder.parent / "lake" / OPTIONS_QUOTES_1M.path / path)
+        assert stored_rows["contract"].to_list() == [CALL, PUT, LATE_CALL]
+        assert lake.rows(OPTIONS_QUOTES_1M).equals(before)
+
+
+class TestDeletedData:
+    def test_does_not_come_back(self, lake: Lake) -> None:
+        spy = (SymbolDays("SPY", last=DAY),)
+        write_tombstone(
+            lake.location, Tombstone(id=RAW, source="databento", at=at(1, 1), by="A", reason="licence", symbols=spy)
+        )
+        later = quotes(quote(CALL, at(14, 0, NEXT_DAY), 1.0, 1.1), day=NEXT_DAY)
+        lake.store(member("quotes_1m", LISTED, *a_session().content, later))
+        assert lake.rows(OPTIONS_QUOTES_1M)["date"].to_list() == [NEXT_DAY]
 
 
 class TestSessionsOfOneMember:

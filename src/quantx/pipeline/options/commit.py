@@ -19,6 +19,7 @@ from quantx.pipeline.options.replace import Replaced, SessionMerge
 from quantx.pipeline.options.stage import TERMS
 from quantx.pipeline.options.staged import CommittedMember, StagedMember
 
+_TIDY = 20  # commits after which old files go away, and the log gets a checkpoint
 _ONCE = 1  # a member is committed once: the only version of its application transaction
 
 
@@ -84,6 +85,8 @@ class _Commit:
             merged.undo()
             raise
         self._remove(replaced.unused)
+        if (table.version() or 0) % _TIDY == 0:
+            table.tidy()
         return replaced
 
     def _remove(self, paths: Sequence[str]) -> None:

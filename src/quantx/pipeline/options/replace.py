@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 from itertools import count
 from pathlib import Path
-from urllib.parse import unquote
 
 import polars as pl
 
 from quantx.core.merge import merge
 from quantx.core.table import INSTANT
 from quantx.lake.file_changes import AddedFile
-from quantx.lake.files import intact_file
 from quantx.lake.store import LakeLocation
 from quantx.lake.streamed_file import PutFile, StreamedFile
 from quantx.lake.table import LakeTable
-from quantx.pipeline.options.sorted_runs import ROWS_PER_RANGE
+from quantx.pipeline.options.sorted_files import SortedFiles, prefix_of, write_rows
 from quantx.pipeline.options.staged import StagedFile, StagedMember
 
 
@@ -69,6 +68,9 @@ class SessionMerge:
                 self._merge(file.underlying, (file.first, file.last), before, file)
         for underlying, days, before in self._left_out():
             self._merge(underlying, days, before, None)
+        # A merge of a session that has changed as a whole is the staged file itself.
+        live = {file.path for file in self.done.files}
+        self.done.unused = [path for path in self.done.unused if path not in live]
         return self.done
 
     def note_kept(self) -> None:
@@ -117,19 +119,21 @@ class SessionMerge:
 
     def _merge(self, underlying: str, days: tuple[date, date], before: pl.DataFrame, file: StagedFile | None) -> None:
         """Merge live files with a staged one; where nothing changes, the live ones stay."""
-        stored = [self._local(path) for path in before["path"]]
-        incoming = [] if file is None else [self._local(file.put.added.path)]
-        partition = before.row(0, named=True)
-        values = {name: partition[f"partition.{name}"] for name in self._table.partitions}
+        row = before.row(0, named=True)
+        values = {name: row[f"partition.{name}"] for name in self._table.partitions}
+        opened = partial(SortedFiles, self._location, self._table, self._folder, values=values)
+        stored = opened(before["path"].to_list())
+        incoming = opened([] if file is None else [file.put.added.path])
         merged = StreamedFile(self._table, self._folder / f"merged-{next(self._numbers)}.parquet")
         replaced = StreamedFile(self._table.revisions, self._folder / f"replaced-{next(self._numbers)}.parquet")
         kept = self._kept_before(underlying, days)
         was = self.done.new, self.done.changed, self.done.removed
-        for within in _ranges([*stored, *incoming], self._table.sort[0]):
-            rows, superseded = self._merged(self._rows(stored, within, values), self._rows(incoming, within, values))
-            superseded = superseded.join(kept, on=kept.columns, how="anti", nulls_equal=True)
-            _write(merged, rows)
-            _write(replaced, superseded)
+        for within in stored.ranges(incoming):
+            rows, superseded = self._merged(stored.rows(within), incoming.rows(within))
+            write_rows(merged, rows)
+            write_rows(replaced, superseded.join(kept, on=kept.columns, how="anti", nulls_equal=True))
+        stored.discard()
+        incoming.discard()
         if file is not None and file.put.is_new:
             self.done.unused.append(file.put.added.path)
         if was == (self.done.new, self.done.changed, self.done.removed):
@@ -169,56 +173,8 @@ class SessionMerge:
             & (pl.col("known_to") == pl.lit(self._staged.known_from, INSTANT))
         ).select(key)
 
-    def _rows(self, files: Sequence[Path], within: pl.Expr, values: dict[str, object]) -> pl.DataFrame:
-        schema = self._table.schema
-        frames = [pl.scan_parquet(path, glob=False, hive_partitioning=False).filter(within).collect() for path in files]
-        if not frames:
-            return self._table.empty()
-        return pl.concat(
-            frame.with_columns(
-                pl.lit(values.get(c), dtype=t).alias(c) for c, t in schema.items() if c not in frame.columns
-            ).select(pl.col(c).cast(t) for c, t in schema.items())
-            for frame in frames
-        )
-
-    def _local(self, path: str) -> Path:
-        """Return a data file, whose bytes are intact, as a file of this machine."""
-        full = f"{self._table.path}/{path}"
-        body = intact_file(self._location, self._table, full)
-        if self._location.url.startswith("file://"):
-            return Path(self._location.table_url(full))
-        copy = self._folder / unquote(path).replace("/", "_")
-        copy.write_bytes(body)
-        return copy
-
     def _noted(self, file: StreamedFile, partition: dict[str, str], days: tuple[date, date]) -> AddedFile:
         put: PutFile = file.put(self._location, partition, prefix_of(*days))
         if put.is_new:
             self.done.put.append(f"{file.table.path}/{put.added.path}")
         return put.added
-
-
-def prefix_of(first: date, last: date) -> str:
-    """Return the beginning of the name of a file with the rows of some sessions."""
-    return f"{first:%Y%m%d}" if first == last else f"{first:%Y%m%d}_{last:%Y%m%d}"
-
-
-def _ranges(files: Sequence[Path], column: str) -> list[pl.Expr]:
-    """Return the ranges of a column, by which the files are sorted, with about ROWS_PER_RANGE rows each."""
-    counts = (
-        pl.concat(pl.scan_parquet(path, glob=False, hive_partitioning=False).select(column) for path in files)
-        .group_by(column)
-        .len()
-        .sort(column)
-        .collect()
-    )
-    part = (pl.col("len").cum_sum() - pl.col("len")) // ROWS_PER_RANGE
-    ends = counts.group_by(part.alias("__part"), maintain_order=True).agg(
-        pl.col(column).first().alias("first"), pl.col(column).last().alias("last")
-    )
-    return [pl.col(column).is_between(first, last) for _, first, last in ends.iter_rows()]
-
-
-def _write(file: StreamedFile, rows: pl.DataFrame) -> None:
-    if rows.height:
-        file.write(rows.drop(file.table.partitions).to_arrow(compat_level=pl.CompatLevel.oldest()))

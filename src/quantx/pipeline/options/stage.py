@@ -16,14 +16,16 @@ import numpy as np
 import polars as pl
 from ulid import ULID
 
+from quantx.core.deleted_rows import without_deleted
 from quantx.core.option_tables import OPTIONS_CONTRACTS
 from quantx.errors import MalformedPayload, QuantxError
 from quantx.lake.store import LakeLocation
 from quantx.lake.streamed_file import StreamedFile
+from quantx.lake.tombstones import deleted_of
 from quantx.pipeline.options.judge import Judge, PricesOf, no_prices
 from quantx.pipeline.options.repeated import once
-from quantx.pipeline.options.replace import prefix_of
 from quantx.pipeline.options.session_file import RowWriter
+from quantx.pipeline.options.sorted_files import prefix_of
 from quantx.pipeline.options.sorted_runs import RANK, SortedRuns
 from quantx.pipeline.options.staged import StagedFile, StagedMember
 from quantx.providers.options.kinds import TABLES_BY_KIND
@@ -77,6 +79,7 @@ class _Stage:
         order = member.contracts.with_row_index("__index").sort("underlying", maintain_order=True)
         self._ranks = pl.Series(RANK, np.argsort(order["__index"].to_numpy()).astype(np.uint32))
         self._contracts = order.drop("__index")
+        self._stones = [stone for stone in deleted_of(location).stones if stone.source == facts.source]
         self._first_seen = np.full(self._contracts.height, _UNSEEN, np.int32)
         self._judge = Judge(facts.kind, facts.source, self._contracts, prices)
         self._writer = RowWriter(
@@ -100,6 +103,7 @@ class _Stage:
         if batch.rows.is_empty():
             return
         rows = batch.rows.with_columns(self._ranks.gather(batch.rows["contract_index"])).drop("contract_index")
+        rows = self._without_deleted(batch.date, rows)
         rows = self._judge.accepted(batch.date, rows)
         self._note_seen(batch.date, rows)
         if self._kind == "contracts":
@@ -108,6 +112,17 @@ class _Stage:
             self._add_to_session(batch.date, rows)
         else:
             self._daily.append(rows.with_columns(pl.lit(batch.date).alias("date")))
+
+    def _without_deleted(self, day: date, rows: pl.DataFrame) -> pl.DataFrame:
+        """Return rows without those of underlyings and days that were deleted for good."""
+        if not self._stones:
+            return rows
+        placed = rows.with_columns(
+            pl.lit(self._facts.source).alias("source"),
+            self._contracts["underlying"].gather(rows[RANK]).alias("underlying"),
+            pl.lit(day).alias("date"),
+        )
+        return without_deleted(self._table, placed, self._stones).select(rows.columns)
 
     def _note_seen(self, day: date, rows: pl.DataFrame) -> None:
         ranks = rows[RANK].to_numpy()
