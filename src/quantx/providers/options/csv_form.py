@@ -27,8 +27,8 @@ WRONG_WIDTH = "the row has another number of fields than the header"
 _NAMES = (".csv", ".csv.gz", ".csv.zst")
 _PACKED = {b"\x1f\x8b\x08": "gzip", b"\x28\xb5\x2f": "zstd"}
 _BLOCK = 8 << 20
+_MOST_WRONG = 10_000  # rows of another width
 _TO_ASCII = bytes(range(128)) + b"?" * 128
-_NO_DAY = date(1970, 1, 1)
 _KNOWN = "; ".join(f"{each.kind}: {', '.join(each.required)}" for each in KINDS)
 
 
@@ -73,6 +73,8 @@ class CsvMember:
             found = rows.select(_day(columns, text.names)).to_series().drop_nulls()
             days += [each for each in (found.min(), found.max()) if isinstance(each, date)]
         text.check_end()
+        if not days:
+            raise MalformedPayload(f"{text.name} has no row with a date; export it again")
         named = pl.Series("symbol", sorted(symbols), dtype=pl.String)
         read = pl.concat([named.to_frame(), parse_contracts(named)], how="horizontal").drop_nulls("contract")
         self.contracts = with_terms(
@@ -84,8 +86,8 @@ class CsvMember:
             kind=columns.kind,
             schema=f"csv {columns.kind}",
             source=source,
-            first=min(days, default=_NO_DAY),
-            last=max(days, default=_NO_DAY),
+            first=min(days),
+            last=max(days),
             rows=None,
         )
 
@@ -130,7 +132,7 @@ class _CsvText:
     """A file of CSV that is read in blocks, more than once."""
 
     def __init__(self, name: str, stream: IO[bytes]) -> None:
-        self._name, self._stream = name, stream
+        self.name, self._stream = name, stream
         self._last = b""
         self.wrong: list[str] = []  # the rows of another width in the last reading, as JSON
         self._stated: list[str] = []
@@ -152,7 +154,7 @@ class _CsvText:
     def check_end(self) -> None:
         """Raise MalformedPayload where the file that was read does not end with a line end: it may be cut."""
         if not self._last.endswith((b"\n", b"\r")):
-            raise MalformedPayload(f"{self._name} does not end with a line end, so that it may be cut; export it again")
+            raise MalformedPayload(f"{self.name} does not end with a line end, so that it may be cut; export it again")
 
     @contextmanager
     def _reader(self) -> Iterator[Any]:
@@ -161,10 +163,10 @@ class _CsvText:
 
         def skip(row: Any) -> str:
             self.wrong.append(json.dumps({"row": row.text}))
-            return "skip"
+            return "error" if len(self.wrong) > _MOST_WRONG else "skip"
 
         self._stream.seek(0)
-        with reading(self._name):
+        with reading(self.name):
             texts = _Texts(_plain(self._stream))
             try:
                 yield csv.open_csv(
@@ -174,7 +176,9 @@ class _CsvText:
                     convert_options=csv.ConvertOptions(column_types=dict.fromkeys(self._stated, pa.string())),
                 )
             except pa.ArrowInvalid:
-                raise MalformedPayload(f"{self._name} is no CSV; export it again") from None
+                many = f": more than {_MOST_WRONG:,} rows have another number of fields than the header"
+                fact = many if len(self.wrong) > _MOST_WRONG else ""
+                raise MalformedPayload(f"{self.name} is no CSV{fact}; export it again") from None
             self._last = texts.last
 
 

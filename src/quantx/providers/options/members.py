@@ -7,6 +7,7 @@ mark of an archive that was made to harm, and names are stored.
 from __future__ import annotations
 
 import os
+import struct
 import zipfile
 import zlib
 from collections import Counter
@@ -27,6 +28,17 @@ _ZIP_HEADS = (b"PK\x03\x04", b"PK\x05\x06")
 _LARGEST_RATIO = 200
 _SMALL = 64 << 20
 _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA}
+# What zipfile and its decompressors raise on damaged bytes.
+_DAMAGED = (
+    zipfile.BadZipFile,
+    zlib.error,
+    LZMAError,
+    struct.error,
+    UnicodeDecodeError,
+    EOFError,
+    NotImplementedError,
+    OverflowError,
+)
 _ENCRYPTED = 0x1
 _UNPRINTABLE = "its name has characters that can't be printed"
 _LINK = 0o120000
@@ -67,7 +79,7 @@ def reading(name: str) -> Iterator[None]:
     """Raise MalformedPayload where the bytes of `name` can't be read in this block."""
     try:
         yield
-    except (zipfile.BadZipFile, zlib.error, LZMAError, EOFError, NotImplementedError) as error:
+    except _DAMAGED as error:
         checksum = "CRC" in str(error)
         fact = "its bytes differ from their checksum" if checksum else "its bytes are cut or damaged"
         raise MalformedPayload(f"{name}: {fact}; download it again") from None
