@@ -69,8 +69,8 @@ class SessionMerge:
         for underlying, days, before in self._left_out():
             self._merge(underlying, days, before, None)
         # A merge of a session that has changed as a whole is the staged file itself.
-        kept = {each.path for each in self.done.files}
-        self.done.unused = [path for path in self.done.unused if path not in kept]
+        live = {file.path for file in self.done.files}
+        self.done.unused = [path for path in self.done.unused if path not in live]
         return self.done
 
     def note_kept(self) -> None:

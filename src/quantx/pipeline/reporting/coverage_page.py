@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import polars as pl
@@ -28,11 +28,20 @@ from quantx.pipeline.reporting.coverage_rates import rate_tables
 
 _WORST = 25  # symbols
 _NO_UNIVERSE = "in no universe"
+PAGE_VALUES = {
+    *("title", "lake", "made_at", "policy_version", "summary", "freshness", "completeness", "rejects", "findings"),
+    *("proofs", "agreement", "items", "rates", "limits", "updated"),
+}
 
 
 def coverage_page(facts: CoverageFacts) -> str:
     """Return the page as HTML."""
-    return render_page("quantx.pipeline.reporting", "coverage.html", **coverage_values(facts))
+    return page_of(coverage_values(facts))
+
+
+def page_of(values: Mapping[str, Any]) -> str:
+    """Return the page as HTML, from the values that `coverage_values` returns."""
+    return render_page("quantx.pipeline.reporting", "coverage.html", **values)
 
 
 def coverage_values(facts: CoverageFacts) -> dict[str, Any]:
@@ -53,7 +62,16 @@ def coverage_values(facts: CoverageFacts) -> dict[str, Any]:
         "rates": list(rate_tables(facts.rates)),
         "options": list(option_tables(facts.options)),
         "limits": facts.limits,
+        "updated": _updated(facts),
     }
+
+
+def _updated(facts: CoverageFacts) -> list[str] | None:
+    """Return the universes of daily updates; None where the state did not name them."""
+    universes = facts.freshness
+    if universes.is_empty() or universes["updated"].null_count():
+        return None
+    return sorted(universes.filter("updated")["universe"].drop_nulls().unique())
 
 
 def _summary(facts: CoverageFacts) -> Iterable[tuple[str, str, str]]:
