@@ -18,11 +18,11 @@ from quantx.core.option_tables import (
     OPTIONS_TRADES,
 )
 from quantx.core.table import Table
-from quantx.core.tables import QUARANTINE
+from quantx.core.tables import QUARANTINE, TABLES
 from quantx.core.tombstones import SymbolDays, Tombstone
 from quantx.errors import MalformedPayload
 from quantx.lake.store import LakeLocation, open_location
-from quantx.lake.table import LakeTable
+from quantx.lake.table import LakeTable, open_tables
 from quantx.lake.tombstones import write_tombstone
 from quantx.pipeline.options import sorted_runs
 from quantx.pipeline.options.commit import commit_member
@@ -30,6 +30,7 @@ from quantx.pipeline.options.compaction import compact_options
 from quantx.pipeline.options.judge import PricesOf, no_prices
 from quantx.pipeline.options.stage import stage_member
 from quantx.pipeline.options.staged import CommittedMember, StagedMember
+from quantx.pipeline.reprocessing.quarantine import RowSelection, rejected_rows
 from quantx.providers.options.protocol import OptionBatch
 
 from .members import DAY, LAST_RAW, LATER_RAW, NEXT_DAY, RAW, Holder, ListedMember, at, batch, contracts, member
@@ -221,6 +222,12 @@ class TestRejectedRows:
         found = lake.rows(QUARANTINE).row(0, named=True)
         assert (found["symbol"], found["rules"]) == (CALL, "option_quote_not_crossed")
         assert found["row"].endswith('"rows":5,"until":"2025-08-06T14:04:00Z"}')
+
+    @pytest.mark.parametrize(("market", "rows"), [("us", 1), ("hk", 0)])
+    def test_are_listed_with_the_american_market(self, lake: Lake, market: str, rows: int) -> None:
+        lake.store(member("quotes_1m", LISTED, quotes(quote(CALL, at(14, 0), 1.3, 1.2))))
+        tables = open_tables(lake.location, TABLES)
+        assert rejected_rows(tables, RowSelection(market=market)).height == rows
 
     def test_come_there_once_however_often_the_member_comes(self, lake: Lake) -> None:
         for raw in (RAW, LATER_RAW):

@@ -463,7 +463,7 @@ def test_a_phone_shows_it_without_scrolling_sideways_and_nothing_runs(platform: 
     assert found is not None, shown[:500]
     measured: dict[str, Any] = json.loads(found[1].replace("&amp;", "&"))
     assert measured["width"] == 390
-    assert (measured["outside"], measured["alerts"], measured["sections"]) == (0, 0, 10)
+    assert (measured["outside"], measured["alerts"], measured["sections"]) == (0, 0, 11)
     assert measured["months"] > 0
 
 

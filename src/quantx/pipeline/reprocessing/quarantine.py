@@ -93,8 +93,10 @@ def _chosen(tables: StoredTables, wanted: RowSelection) -> pl.DataFrame:
     if wanted.state is not None:
         rows = rows.filter(pl.col("state") == wanted.state)
     if wanted.market is not None:
-        symbols = [s for s in rows["symbol"].unique() if venue_of(s).market == wanted.market]
-        rows = rows.filter(pl.col("symbol").is_in(symbols))
+        options = pl.col("dataset").str.starts_with("options_")  # the symbol is a contract; New York's sessions
+        others = rows.filter(~options)["symbol"].unique()
+        symbols = [symbol for symbol in others if venue_of(symbol).market == wanted.market]
+        rows = rows.filter(pl.when(options).then(wanted.market == "us").otherwise(pl.col("symbol").is_in(symbols)))
     return newest_of_each(rows)
 
 
