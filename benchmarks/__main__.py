@@ -24,6 +24,7 @@ from benchmarks import (
     measure,
     memory,
     minutes,
+    options,
     page,
     planning,
     queued,
@@ -72,6 +73,7 @@ BENCHMARKS = {
     "r1": reader.run,
     "r2": reader.run_azure,
     "r3": sql.run,
+    "o1": options.run,
     "fundamentals-read": fundamentals.run,
 }
 
