@@ -1,132 +1,99 @@
-"""O1: a chain of 4,000 contracts at a minute beside a query of the file, and volatilities beside prices."""
+"""Options: a session of minute quotes from the vendor's file to a sorted data file, beside the vendor's own conversion.
+
+The vendor's conversion writes the records as they come; ours maps each record to its contract, judges it, sorts it, and
+leaves a file that a commit makes visible.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta
+import json
+import subprocess
+from datetime import date
 from pathlib import Path
-from statistics import median
 from typing import Any
 
-import numpy as np
-import polars as pl
+from ulid import ULID
 
-from benchmarks.measure import apart, stretch
+from benchmarks.measure import apart, environment, stretch
 from benchmarks.table import Line, Outcome
-from quantx.core.option_tables import OPTIONS_QUOTES_1M
-from quantx.core.options.black76 import black_price, implied_volatility
-from quantx.core.options.symbols import contract_ids
-from quantx.core.table import INSTANT
-from quantx.lake.protocol import CommitContext
 from quantx.lake.store import open_location
-from quantx.lake.table import LakeTable
-from quantx.reader.lake import open_lake
+from quantx.pipeline.options.stage import stage_member
+from quantx.providers.options.archives import open_archive
+from quantx.providers.options.forms import open_member
+from quantx.sandbox.dbn_files import write_session
+from quantx.settings import load_settings
 
-_DAY = date(2025, 8, 7)
-_TRIES = 15
+CLIENT = Path(__file__).parents[1] / ".venv" / "databento" / "bin" / "python"
+DAY = date(2025, 8, 7)
+MINUTES = 391
+_TRIES = 3
 
 
 def run(folder: Path, *, quick: bool) -> Outcome:
-    """Write a session of minute quotes, read chains of it, and invert prices."""
-    expirations, count = (5, 100_000) if quick else (20, 2_000_000)
-    url = f"{folder}/lake"
-    written = apart("benchmarks.options:write", url=url, expirations=expirations)
-    ours = apart("benchmarks.options:chains", url=url)
-    theirs = apart("benchmarks.options:over_polars", url=url)
-    inverted = apart("benchmarks.options:inverted", count=count)
-    contracts, rows = written["contracts"], written["rows"]
+    """Decode a session, then stage it; convert it with the vendor's client where that is installed."""
+    contracts = 512 if quick else 5120
+    rows, file = contracts * MINUTES, folder / "opra-pillar-20250807.cbbo-1m.dbn.zst"
+    apart("benchmarks.options:written", file=file, contracts=contracts)
+    decoded = apart("benchmarks.options:decoded", file=file)
+    staged = apart(
+        "benchmarks.options:staged", file=file, lake={"lake_url": f"{folder}/lake"}, folder=folder / "scratch"
+    )
+    client = _converted(file, folder)
+    peer = None if client is None else rows / min(client["cpu"])
+    least = rows / min(staged["cpu"])
+    lines = [
+        Line("read and map each record to its contract, rows per CPU second", rows / min(decoded["cpu"]), digits=0),
+        Line("the same, rules, sorted Parquet, rows per CPU second", least, peer, "≥ 1,500,000", digits=0, rate=True),
+        Line("the same, s", min(staged["seconds"]), client and min(client["seconds"]), "≤ 2.5"),
+        Line("peak memory, MB", staged["peak_mb"], client and client["peak_mb"], "≤ 700", digits=0),
+    ]
+    if peer is not None:
+        lines.append(Line("rows per CPU second, times the vendor's own conversion", least / peer, aim="≥ 2.5"))
     return Outcome(
-        f"O1 chains of {contracts:,} contracts in a session of {rows:,} quotes, and implied volatilities",
-        (
-            Line("chain at a minute, warm, ms; Polars over the file", ours["warm"], theirs["milliseconds"], "≤ 30"),
-            Line("the first chain of a process, ms", ours["first"], theirs["milliseconds"]),
-            Line("chain with greeks, warm, ms", ours["greeks"], theirs["milliseconds"]),
-            Line(
-                "volatilities per CPU second, million; prices",
-                inverted["volatilities"], inverted["prices"], "≥ 0.8", rate=True,
-            ),
-            Line("largest error of a volatility × 1e10", inverted["error"] * 1e10, aim="≤ 1", digits=6),
-        ),
-        {"contracts": contracts, "rows": rows},
-    )  # fmt: skip
+        f"Options: a session of {rows:,} minute quotes of {contracts:,} contracts; the peer is DBNStore.to_parquet",
+        tuple(lines),
+        {"rows": rows, "decoded": decoded["rows"], "staged": staged["rows"], "files": staged["files"]},
+    )
 
 
-def write(url: str, expirations: int) -> dict[str, Any]:
-    """Write a session of quotes at Black's prices, a minute apart, with a spread of two cents."""
-    days = pl.DataFrame({"expiration": [_DAY + timedelta(days=1 + 7 * i) for i in range(expirations)]})
-    strikes = pl.DataFrame({"strike": [400.0 + 2 * i for i in range(100)]})
-    contracts = days.join(pl.DataFrame({"right": ["C", "P"]}), how="cross").join(strikes, how="cross")
-    ends = contracts.select((pl.col("expiration") - pl.lit(_DAY)).dt.total_days() / 365).to_series().to_numpy()
-    calls = np.where((contracts["right"] == "C").to_numpy(), 1.0, -1.0)
-    one = np.ones(contracts.height)
-    middle = black_price(calls, 500 * one, contracts["strike"].to_numpy(), ends, 0.2 * one, np.exp(-0.04 * ends))
-    contracts = contracts.with_columns(pl.Series("__mid", middle), root=pl.lit("SPY")).with_columns(contract_ids())
-    first = datetime(2025, 8, 7, 13, 31, tzinfo=UTC)
-    minutes = pl.DataFrame({"time": [first + timedelta(minutes=i) for i in range(390)]}, {"time": INSTANT})
-    rows = contracts.join(minutes, how="cross").with_columns(
-        underlying=pl.lit("SPY"), month=pl.lit(202508), source=pl.lit("databento"), date=pl.lit(_DAY),
-        raw=pl.lit("RAW"),
-        bid=(pl.col("__mid") - 0.01).clip(0), ask=pl.col("__mid") + 0.01, bid_size=pl.lit(10), ask_size=pl.lit(10),
-        known_from=pl.lit(datetime(2025, 8, 8, tzinfo=UTC)),
-    )  # fmt: skip
-    schema = dict(OPTIONS_QUOTES_1M.schema)
-    rows = rows.with_columns(pl.lit(None).alias(name) for name in schema if name not in rows.columns)
-    stored = rows.select(pl.col(name).cast(dtype) for name, dtype in schema.items())
-    LakeTable(open_location(url), OPTIONS_QUOTES_1M).commit(CommitContext(1), stored)
-    return {"contracts": contracts.height, "rows": rows.height}
+def written(file: str, contracts: int) -> dict[str, Any]:
+    """Write the invented session."""
+    write_session(Path(file), "SPY", DAY, contracts=contracts, minutes=MINUTES)
+    return {}
 
 
-def chains(url: str) -> dict[str, Any]:
-    """Read chains at several minutes: the first one, later ones, and with greeks."""
-    lake = open_lake(url)
-    first = _milliseconds(lambda i: lake.chain("SPY", _minute(i)), 1)
-    warm = _milliseconds(lambda i: lake.chain("SPY", _minute(i)), _TRIES)
-    lake.chain("SPY", _minute(0), greeks=True)
-    return {
-        "first": first,
-        "warm": warm,
-        "greeks": _milliseconds(lambda i: lake.chain("SPY", _minute(i), greeks=True), _TRIES),
-    }
+def decoded(file: str) -> dict[str, Any]:
+    """Read the file in batches, and hold none of them."""
+    results: dict[str, Any] = {"cpu": [], "seconds": []}
+    for _ in range(_TRIES):
+        with stretch() as whole, open_archive(Path(file)) as archive:
+            archive.check(archive.members[0])
+            with open_member(archive, archive.members[0]) as member:
+                rows = sum(batch.rows.height for batch in member.batches())
+        results["cpu"].append(whole.cpu)
+        results["seconds"].append(whole.seconds)
+    return {**results, "rows": rows}
 
 
-def over_polars(url: str) -> dict[str, Any]:
-    """Read the same chains from the Parquet file with Polars: the last row of each contract until the minute."""
-    [path] = [str(each) for each in Path(url).glob("curated/options_quotes_1m/**/*.parquet")]
-
-    def chain(i: int) -> pl.DataFrame:
-        rows = pl.scan_parquet(path).filter(pl.col("time") <= _minute(i))
-        return rows.group_by("contract", maintain_order=True).last().collect()
-
-    chain(0)
-    return {"milliseconds": _milliseconds(chain, 3)}
-
-
-def inverted(count: int) -> dict[str, Any]:
-    """Compute prices out of the money, and their volatilities again."""
-    chance = np.random.default_rng(1)
-    years, iv = chance.uniform(1 / 365, 2, count), chance.uniform(0.05, 1.5, count)
-    forward, one = np.full(count, 100.0), np.ones(count)
-    strike = forward * np.exp(chance.uniform(-3, 3, count) * iv * np.sqrt(years))
-    call = np.where(strike > forward, 1.0, -1.0)
-    with stretch() as pricing:
-        price = black_price(call, forward, strike, years, iv, one)
-    with stretch() as inverting:
-        found = implied_volatility(call, forward, strike, years, price)
-    return {
-        "prices": count / pricing.cpu / 1e6,
-        "volatilities": count / inverting.cpu / 1e6,
-        "error": float(np.abs(found - iv).max()),
-    }
+def staged(file: str, lake: dict[str, str], folder: str) -> dict[str, Any]:
+    """Check the file, decode it, judge its rows, and put them sorted into the lake."""
+    settings = load_settings(**lake)
+    location = open_location(settings.lake_url, settings)
+    results: dict[str, Any] = {"cpu": [], "seconds": []}
+    for _ in range(_TRIES):
+        Path(folder).mkdir(exist_ok=True)
+        with stretch() as whole, open_archive(Path(file)) as archive:
+            archive.check(archive.members[0])
+            with open_member(archive, archive.members[0]) as member:
+                found = stage_member(member, Path(folder), location=location, raw=str(ULID()))
+        results["cpu"].append(whole.cpu)
+        results["seconds"].append(whole.seconds)
+    return {**results, "rows": found.rows, "files": len(found.files)}
 
 
-def _minute(i: int) -> datetime:
-    return datetime(2025, 8, 7, 15, i % 60, tzinfo=UTC)
-
-
-def _milliseconds(step: Callable[[int], Any], times: int) -> float:
-    taken = []
-    for i in range(times):
-        with stretch() as measured:
-            step(i)
-        taken.append(measured.seconds * 1000)
-    return median(taken)
+def _converted(file: Path, folder: Path) -> dict[str, Any] | None:
+    if not CLIENT.exists():
+        return None
+    command = [str(CLIENT), str(Path(__file__).with_name("databento_peer.py")), str(file), str(folder), str(_TRIES)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True, env=environment(PYTHONPATH=""))
+    return dict(json.loads(done.stdout.splitlines()[-1]))

@@ -95,6 +95,14 @@ param apiClientId string = ''
 param apiGroups array = []
 param apiIdentities array = []
 
+@description('The dashboard: client id of the app registration by which its users sign in. Empty: no dashboard. Its secret must be in the vault before it is named here.')
+param dashboardClientId string = ''
+param dashboardSecret string = 'dashboard-client-secret'
+
+@description('Object ids of the groups that read the dashboard, and of those that may also act there; at least one.')
+param dashboardReaders array = []
+param dashboardOperators array = []
+
 @description('A person or group that administers the database, sets secrets and reads the lake: object id, name, kind. Empty: only the identities below.')
 param adminPrincipalId string = ''
 param adminPrincipalName string = ''
@@ -182,6 +190,7 @@ var hasServer = database != 'external'
 var inWindow = database == 'window'
 var sweeps = !empty(sweepSchedule) ? sweepSchedule : inWindow ? '0 */15 6-8 * * *' : '0 */15 * * * *'
 var sweeperRuns = !empty(sweeperSchedule) ? sweeperSchedule : inWindow ? '20,50 6-8 * * *' : '20 * * * *'
+var hasDashboard = !empty(dashboardClientId) && !empty(image)
 var budgetSince = empty(budgetStart) ? thisMonth : budgetStart
 // App Service wants ranges; Storage refuses /31 and /32, and wants their addresses one by one (learn.microsoft.com, "Guidelines
 // and limitations for the Azure Storage firewall").
@@ -308,6 +317,9 @@ module roles 'modules/roles.bicep' = {
     functionsId: identities.outputs.functions.principalId
     migratorId: identities.outputs.migrator.principalId
     powerId: identities.outputs.power.principalId
+    dashboardId: identities.outputs.dashboard.principalId
+    operatorId: identities.outputs.operator.principalId
+    dashboard: hasDashboard
     externalState: !hasServer
     adminPrincipalId: adminPrincipalId
     adminPrincipalType: adminPrincipalType
@@ -360,6 +372,7 @@ module containers 'modules/containers.bicep' = {
     prefix: prefix
     workspaceId: monitoring.outputs.workspaceId
     subnetId: network.outputs.containersSubnetId
+    dashboard: hasDashboard
   }
 }
 
@@ -428,6 +441,8 @@ module jobs 'modules/jobs.bicep' = if (!empty(image)) {
     migrator: identities.outputs.migrator
     functions: identities.outputs.functions
     power: identities.outputs.power
+    dashboard: identities.outputs.dashboard
+    operator: identities.outputs.operator
     storageAccount: accountName
     queueName: lake.outputs.queueName
     vaultUri: vault.outputs.uri
@@ -449,6 +464,33 @@ module jobs 'modules/jobs.bicep' = if (!empty(image)) {
   dependsOn: [
     roles
     postgres
+  ]
+}
+
+module dashboard 'modules/dashboard.bicep' = if (hasDashboard) {
+  name: 'dashboard'
+  params: {
+    location: location
+    prefix: prefix
+    environmentId: containers.outputs.id
+    domain: containers.outputs.domain
+    image: jobsImage
+    registryServer: registry.outputs.server
+    reader: identities.outputs.dashboard
+    operator: identities.outputs.operator
+    vaultUri: vault.outputs.uri
+    stateSecrets: stateSecrets
+    settings: settings
+    serverHost: hasServer ? serverHost : ''
+    clientId: dashboardClientId
+    clientSecret: dashboardSecret
+    readers: dashboardReaders
+    operators: dashboardOperators
+    allowedAddresses: addressRanges
+  }
+  dependsOn: [
+    roles
+    jobs
   ]
 }
 
@@ -578,6 +620,7 @@ output KEY_VAULT_NAME string = vault.outputs.vaultName
 output DATABASE_SERVER string = hasServer ? serverName : ''
 output JOB_PREFIX string = prefix
 output BACKUP_URL string = empty(backupLocation) ? '' : backup!.outputs.url
+output DASHBOARD_URL string = hasDashboard ? dashboard!.outputs.url : ''
 output BUDGET_START string = budgetSince
 output ML_WORKSPACE string = machineLearning ? ml!.outputs.workspaceName : ''
 output ML_TRAINER_CLIENT_ID string = machineLearning ? ml!.outputs.trainerClientId : ''

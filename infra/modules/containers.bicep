@@ -4,6 +4,8 @@ param prefix string
 param workspaceId string
 @description('Empty: the network that Azure provides.')
 param subnetId string
+@description('The dashboard is served. Jobs have no way in, whatever the network.')
+param dashboard bool
 
 resource environment 'Microsoft.App/managedEnvironments@2026-01-01' = {
   name: prefix
@@ -16,7 +18,7 @@ resource environment 'Microsoft.App/managedEnvironments@2026-01-01' = {
       infrastructureSubnetId: subnetId
       internal: true
     }
-    publicNetworkAccess: 'Disabled' // jobs have no way in, whatever the network
+    publicNetworkAccess: dashboard && empty(subnetId) ? 'Enabled' : 'Disabled' // inside a network: for its clients only
     workloadProfiles: [
       {
         name: 'Consumption'
@@ -45,3 +47,4 @@ resource logs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
 }
 
 output id string = environment.id
+output domain string = environment.properties.defaultDomain

@@ -26,6 +26,18 @@ resource power 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' = {
   location: location
 }
 
+// Reads for the pages of the dashboard.
+resource dashboard 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' = {
+  name: '${prefix}-dashboard'
+  location: location
+}
+
+// Acts for the operators of the dashboard.
+resource operator 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' = {
+  name: '${prefix}-operator'
+  location: location
+}
+
 output worker object = {
   id: worker.id
   name: worker.name
@@ -49,4 +61,16 @@ output power object = {
   name: power.name
   principalId: power.properties.principalId
   clientId: power.properties.clientId
+}
+output dashboard object = {
+  id: dashboard.id
+  name: dashboard.name
+  principalId: dashboard.properties.principalId
+  clientId: dashboard.properties.clientId
+}
+output operator object = {
+  id: operator.id
+  name: operator.name
+  principalId: operator.properties.principalId
+  clientId: operator.properties.clientId
 }

@@ -14,6 +14,8 @@ param worker object
 param migrator object
 param functions object
 param power object
+param dashboard object
+param operator object
 param storageAccount string
 param queueName string
 param vaultUri string
@@ -343,7 +345,7 @@ resource migrate 'Microsoft.App/jobs@2026-01-01' = {
             { name: 'PGUSER', value: migrator.name }
             { name: 'PGDATABASE', value: 'postgres' }
             { name: 'PGSSLMODE', value: 'verify-full' }
-            { name: 'PRINCIPALS', value: '${worker.name}=${worker.principalId} ${functions.name}=${functions.principalId} ${power.name}=${power.principalId}${readers}' }
+            { name: 'PRINCIPALS', value: '${worker.name}=${worker.principalId} ${functions.name}=${functions.principalId} ${power.name}=${power.principalId} ${dashboard.name}=${dashboard.principalId} ${operator.name}=${operator.principalId}${readers}' }
             { name: 'STATEMENT', value: loadTextContent('../database/principal.sql') }
           ]
           resources: size
@@ -361,12 +363,22 @@ resource migrate 'Microsoft.App/jobs@2026-01-01' = {
             worker.name
             '--grant'
             functions.name
+            '--grant'
+            operator.name
+            '--grant-read'
+            dashboard.name
+            '--grant-progress'
+            power.name
           ] : [
             'migrate'
             '--grant'
             worker.name
             '--grant'
             functions.name
+            '--grant'
+            operator.name
+            '--grant-read'
+            dashboard.name
             '--grant-read'
             '${prefix}-readers'
             '--grant-progress'

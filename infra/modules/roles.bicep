@@ -13,6 +13,10 @@ param workerId string
 param functionsId string
 param migratorId string
 param powerId string
+param dashboardId string
+param operatorId string
+@description('The dashboard is served.')
+param dashboard bool
 @description('The state is a database outside, whose address is in the vault.')
 param externalState bool
 param adminPrincipalId string
@@ -365,5 +369,128 @@ resource readersGroupLake 'Microsoft.Authorization/roleAssignments@2022-04-01' =
     principalType: 'Group'
     roleDefinitionId: '${definitions}/${role.blobReader}'
     description: 'Reads tables, features, quarantine, reports and meta; not the raw container.'
+  }
+}
+
+resource dashboardLake 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (dashboard) {
+  scope: lake
+  name: guid(lake.id, dashboardId, role.blobReader)
+  properties: {
+    principalId: dashboardId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: '${definitions}/${role.blobReader}'
+    description: 'Reads tables and reports; writes nothing.'
+  }
+}
+
+resource dashboardRaw 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (dashboard) {
+  scope: raw
+  name: guid(raw.id, dashboardId, role.blobReader)
+  properties: {
+    principalId: dashboardId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: '${definitions}/${role.blobReader}'
+    description: 'Shows a vendor\'s reply beside a value.'
+  }
+}
+
+resource dashboardTasks 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (dashboard) {
+  scope: tasks
+  name: guid(tasks.id, dashboardId, role.queueReader)
+  properties: {
+    principalId: dashboardId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: '${definitions}/${role.queueReader}'
+    description: 'Reads the queue length.'
+  }
+}
+
+resource dashboardPoison 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (dashboard) {
+  scope: poison
+  name: guid(poison.id, dashboardId, role.queueReader)
+  properties: {
+    principalId: dashboardId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: '${definitions}/${role.queueReader}'
+    description: 'Reads the length of the poison queue.'
+  }
+}
+
+resource dashboardImage 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (dashboard) {
+  scope: registry
+  name: guid(registry.id, dashboardId, role.acrPull)
+  properties: {
+    principalId: dashboardId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: '${definitions}/${role.acrPull}'
+    description: 'Runs the image.'
+  }
+}
+
+resource operatorLake 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (dashboard) {
+  scope: lake
+  name: guid(lake.id, operatorId, custom.lakeWriter)
+  properties: {
+    principalId: operatorId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: '${definitions}/${custom.lakeWriter}'
+    description: 'Commits what an operator accepts or replays; may not delete below raw/.'
+    condition: keepsRaw
+    conditionVersion: '2.0'
+  }
+}
+
+resource operatorRaw 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (dashboard) {
+  scope: raw
+  name: guid(raw.id, operatorId, role.blobReader)
+  properties: {
+    principalId: operatorId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: '${definitions}/${role.blobReader}'
+    description: 'Reads the replies that are curated again.'
+  }
+}
+
+resource operatorSend 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (dashboard) {
+  scope: tasks
+  name: guid(tasks.id, operatorId, role.queueSender)
+  properties: {
+    principalId: operatorId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: '${definitions}/${role.queueSender}'
+    description: 'Sends the tasks that an operator retries.'
+  }
+}
+
+resource operatorTasks 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (dashboard) {
+  scope: tasks
+  name: guid(tasks.id, operatorId, role.queueReader)
+  properties: {
+    principalId: operatorId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: '${definitions}/${role.queueReader}'
+    description: 'Reads the queue length.'
+  }
+}
+
+resource operatorPoison 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (dashboard) {
+  scope: poison
+  name: guid(poison.id, operatorId, role.queueReader)
+  properties: {
+    principalId: operatorId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: '${definitions}/${role.queueReader}'
+    description: 'Reads the length of the poison queue.'
+  }
+}
+
+resource operatorSecrets 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (dashboard) {
+  scope: vault
+  name: guid(vault.id, operatorId, role.secretsUser)
+  properties: {
+    principalId: operatorId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: '${definitions}/${role.secretsUser}'
+    description: 'Reads the secret of the sign-in, and the state\'s address where that is a secret.'
   }
 }

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import closing
 
 import pytest
 from tests.cli.conftest import Ran
@@ -33,6 +34,19 @@ def test_a_finding_is_listed_acknowledged_and_then_not_open(quantx: Run, noted: 
     assert json.loads(quantx("status", "--json").out)["findings"] == {}
     (row,) = json.loads(quantx("findings", "list", "--rule", "no_run", "--json").out)
     assert (row["status"], row["settled_by"], row["reason"]) == ("acknowledged", "ops", "the job was paused")
+
+
+def test_a_decision_by_a_command_is_in_the_audit(quantx: Run, environment: dict[str, str]) -> None:
+    with closing(open_state(environment["QUANTX_STATE_URL"])) as state:
+        state.findings.note([Finding("gap", "warn", "AAA", "a session is missing")])
+        number = state.findings.listed(1, rule="gap")[0]["id"]
+        quantx("findings", "acknowledge", number, "--by", "ops", "--reason", "a halt")
+        quantx("findings", "acknowledge", number, "--by", "ann", "--reason", "again")
+        again, first = state.audit.listed(2)
+    assert (first["place"], first["action"], first["actor"]) == ("command", "findings.acknowledge", "ops")
+    assert (first["subject"], first["reason"], first["outcome"]) == (f"finding {number}", "a halt", "done")
+    assert (again["actor"], again["outcome"]) == ("ann", "failed")
+    assert again["message"].startswith(f"no finding {number}")
 
 
 @pytest.mark.parametrize(("group", "largest"), [("findings", 100_000), ("quarantine", 1_000_000), ("tasks", 100_000)])

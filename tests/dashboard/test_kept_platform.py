@@ -94,6 +94,7 @@ def test_other_errors_leave_it_open(kept: KeptPlatform, opener: Opener, error: E
     with pytest.raises(type(error)):
         failing(kept, error)()
     assert (number(kept), opener.closed) == (1, [])
+    assert kept.reason == (str(error) if isinstance(error, StateError) else "")
 
 
 def test_a_slow_database_holds_a_page_back_for_its_limit_only(kept: KeptPlatform, opener: Opener) -> None:

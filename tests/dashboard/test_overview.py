@@ -171,7 +171,11 @@ class TestAnswer:
                 "yahoo is in back-off until 10:00: 429",
             ),
             (
-                {"alerts": [{"title": "Disk nearly full", "subject": "/data", "message": "3.0 % free"}]},
+                {
+                    "alerts": [
+                        {"rule": "disk", "title": "Disk nearly full", "subject": "/data", "message": "3.0 % free"}
+                    ]
+                },
                 "Disk nearly full, /data: 3.0 % free",
             ),
         ],
@@ -180,6 +184,12 @@ class TestAnswer:
         view = overview_of(replace(WHOLE, **change))
         assert view.level == "warn"
         assert [reason.text for reason in view.reasons if text in reason.text]
+
+    def test_an_alert_about_what_the_page_sees_by_itself_is_no_second_reason(self) -> None:
+        alert = {"rule": "freshness_missed", "title": "Sessions missing", "subject": "us", "message": "of yesterday"}
+        view = overview_of(replace(WHOLE, alerts=[alert]))
+        assert (view.level, view.reasons) == ("good", [])
+        assert [card.value for card in view.system if card.title == "Alerts"] == ["1 active"]
 
     def test_no_lake_is_not_known(self) -> None:
         view = overview_of(replace(WHOLE, universes=(), lake_problem="there is no lake in /x"))
@@ -234,7 +244,7 @@ def test_lake_and_state_are_read_together(settings: Settings) -> None:
     facts = read_facts(Dashboard(settings, lambda: NOW))
     assert [(u.universe, u.current, u.late) for u in facts.universes] == [("us", 1, ["BBB"])]
     assert (facts.updated, facts.findings, facts.database_problem) == (frozenset({"us"}), {"error": 1}, "")
-    assert facts.queue == {"visible": 0, "total": 0, "oldest": None, "oldest_seconds": None, "poisoned": 0}
+    assert (facts.queue, facts.tasks) == ({"total": 0, "oldest_seconds": None, "poisoned": 0}, {"dead": 0})
 
 
 def test_without_a_state_the_reports_of_the_lake_are_read(tmp_path: Path) -> None:
@@ -246,7 +256,7 @@ def test_without_a_state_the_reports_of_the_lake_are_read(tmp_path: Path) -> Non
     dashboard = Dashboard(load_settings(lake_url=lake, state_url=str(tmp_path / "none")), lambda: NOW)
     facts = read_facts(dashboard)
     assert facts.last_run == LastRun(id="R2024-03-12", at=at(TUESDAY, 6), tasks=9, failed=2, unfinished=False)
-    assert (facts.updated, facts.queue, facts.findings) == (None, None, {})
+    assert (facts.updated, facts.queue, facts.findings) == (None, None, None)
     assert "there is no state in" in facts.database_problem
     assert not (tmp_path / "none").exists()  # a page creates nothing
     dashboard.close()

@@ -7,14 +7,19 @@ import json
 from urllib.parse import urlencode
 
 import pytest
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.testclient import TestClient
 
 from quantx.dashboard.actions import return_address
+from quantx.dashboard.app import create_app
+from quantx.dashboard.context import Dashboard
 from quantx.dashboard.guard import MOST_BODY
-from quantx.dashboard.sign_in import EasyAuth, form_token
+from quantx.dashboard.page import WebPage
+from quantx.dashboard.sign_in import EasyAuth, TokenSignIn, form_token
 from quantx.settings import Settings
 
-from .conftest import ADDRESS, COOKIE, TOKEN, Client
+from .conftest import ADDRESS, COOKIE, PORT, TOKEN, Client
 
 HOST = "quantx.example.net"
 READERS, OPERATORS = "11111111-aaaa", "22222222-bbbb"
@@ -146,6 +151,20 @@ class TestHeaders:
 
     def test_refusals_have_it_too(self, stranger: TestClient) -> None:
         assert "content-security-policy" in stranger.get("/").headers
+
+
+def test_a_bug_shows_nothing_of_the_program(settings: Settings) -> None:
+    def broken(request: Request, dashboard: Dashboard) -> Response:
+        raise ZeroDivisionError("a secret of the program")
+
+    app = create_app(Dashboard(settings), TokenSignIn(PORT, TOKEN), [WebPage(path="/broken", handler=broken)], [])
+    with TestClient(app, ADDRESS, raise_server_exceptions=False, cookies={COOKIE: TOKEN}) as client:
+        answer = client.get("/broken")
+    assert answer.status_code == 500
+    assert "An error of this program" in answer.text
+    assert "ZeroDivision" not in answer.text
+    assert "secret" not in answer.text
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
 
 
 class TestAzure:

@@ -185,7 +185,7 @@ def test_no_other_resource_knows_a_key_or_a_password() -> None:
     assert publishing["allow"] is False
     (environment,) = of_type("Microsoft.App/managedEnvironments")
     assert environment["appLogsConfiguration"] == {"destination": "azure-monitor"}  # the other way needs a key
-    assert environment["publicNetworkAccess"] == "Disabled"
+    assert environment["publicNetworkAccess"] == Choice("Enabled", "Disabled")  # enabled for the dashboard alone
 
 
 # Names of what gives a key, and of properties that hold one. `keyVaultUrl` and `secretRef` only name a secret.
@@ -273,6 +273,12 @@ def test_no_identity_may_do_more_than_its_part() -> None:
     assert {(who, scope) for who, role, scope in rights if role.endswith(" writer")} == {
         ("worker", "lake"),
         ("worker", "raw"),
+        ("operator", "lake"),
+    }
+    assert {role for who, role, _ in rights if who == "dashboard"} == {
+        "Storage Blob Data Reader",
+        "Storage Queue Data Reader",
+        "AcrPull",
     }
     assert {scope for who, _, scope in rights if who == "readers"} == {"lake"}
     assert {scope for _, role, scope in rights if role == "Storage Blob Data Owner"} == {"host"}
@@ -281,6 +287,28 @@ def test_no_identity_may_do_more_than_its_part() -> None:
         ("Storage Queue Data Reader", "tasks"),
     }
     assert not {role for _, role, _ in rights} & {"Owner", "Contributor", "User Access Administrator", "AcrPush"}
+
+
+def test_the_dashboard_is_stopped_without_users_and_answers_members_of_its_groups_only() -> None:
+    template = read(INFRA / "modules/dashboard.bicep")
+    app, sign_in = (resource.body["properties"] for resource in template.resources)
+    assert (app["template"]["scale"]["minReplicas"], app["template"]["scale"]["maxReplicas"]) == (0, 1)
+    ingress = app["configuration"]["ingress"]
+    assert (ingress["allowInsecure"], ingress["targetPort"]) == (False, Expression("port"))
+    assert sign_in["platform"] == {"enabled": True}
+    assert sign_in["globalValidation"]["unauthenticatedClientAction"] == "RedirectToLoginPage"
+    assert "excludedPaths" not in sign_in["globalValidation"]
+    policy = sign_in["identityProviders"]["azureActiveDirectory"]["validation"]["defaultAuthorizationPolicy"]
+    assert policy["allowedPrincipals"]["groups"] == Expression("concat(readers, operators)")
+    # The program checks the sign-in by itself, too, and acts by another identity than the pages'.
+    source = (INFRA / "modules/dashboard.bicep").read_text("utf-8")
+    given = dict(re.findall(r"\{ name: '(\w+)', value: (.+) \}", source))
+    assert given["QUANTX_DASHBOARD_SIGN_IN"] == "'easy_auth'"
+    assert given["QUANTX_DASHBOARD_HOSTS"] == "string([hostName])"
+    assert "output url string = 'https://${hostName}/'" in source
+    assert given["AZURE_CLIENT_ID"] == "reader.clientId"
+    assert given["QUANTX_DASHBOARD_OPERATOR_CLIENT_ID"] == "operator.clientId"
+    assert "'postgresql://${operator.name}@" in given["QUANTX_DASHBOARD_OPERATOR_STATE_URL"]
 
 
 def test_the_worker_creates_backups_and_deletes_only_where_old_ones_go() -> None:
@@ -400,5 +428,8 @@ def test_one_address_works_in_storage_vault_and_app(
         "host",
         "vault",
     }
-    assert {name for name, value in handed.items() if value == Expression("addressRanges")} == {"functions"}
+    assert {name for name, value in handed.items() if value == Expression("addressRanges")} == {
+        "functions",
+        "dashboard",
+    }
     assert Expression("allowedAddresses") not in handed.values()  # each module gets the form that it takes

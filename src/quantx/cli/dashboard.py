@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+import socket
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from quantx.cli.options import UseLocal, exits, settings_for
 from quantx.cli.output import out
+from quantx.errors import ConfigError
 from quantx.extras import extra
 
 if TYPE_CHECKING:
@@ -36,10 +39,21 @@ def dashboard(
     from quantx.dashboard.context import Dashboard
 
     host, sign_in, address = _entrance(settings, port)
-    out.print(address, markup=False, soft_wrap=True)
     app = create_app(Dashboard(settings), sign_in)
-    uvicorn.run(app, host=host, port=port, log_level="error", server_header=False, proxy_headers=False, ws="none")
+    config = uvicorn.Config(app, log_level="error", server_header=False, proxy_headers=False, ws="none")
+    logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)  # its lines repeat what the pages show
+    with listening(host, port) as listener:
+        out.print(address, markup=False, soft_wrap=True)
+        uvicorn.Server(config).run(sockets=[listener])
     return 0
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """Return a socket that listens; ConfigError where the port is taken, or belongs to the system."""
+    try:
+        return socket.create_server((host, port))
+    except OSError as error:
+        raise ConfigError(f"port {port} can't be used: {error.strerror}; choose another with --port") from None
 
 
 def _entrance(settings: Settings, port: int) -> tuple[str, WebSignIn, str]:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from quantx.cli.audited import audited
 from quantx.cli.options import Json, Most, UseLocal, exits, settings_for
 from quantx.cli.output import out, print_json, print_table
 from quantx.pipeline.inspecting.acknowledge import acknowledge
@@ -63,7 +64,11 @@ def findings_acknowledge(
 
     Example: quantx findings acknowledge 17 --reason "the exchange was closed that day"
     """
-    with open_platform(settings_for(use_local)) as platform:
-        acknowledge(platform, [finding], by or getpass.getuser(), reason)
+    by, about = by or getpass.getuser(), f"finding {finding}"
+    with (
+        open_platform(settings_for(use_local)) as platform,
+        audited(platform.state, "findings.acknowledge", about, reason=reason, by=by),
+    ):
+        acknowledge(platform, [finding], by, reason)
     out.print(f"finding {finding} is acknowledged")
     return 0

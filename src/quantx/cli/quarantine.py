@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from quantx.cli.audited import audited
 from quantx.cli.options import (
     Json,
     MostRows,
@@ -174,7 +175,8 @@ def quarantine_accept(
 
     try:
         with open_platform(settings_for(use_local)) as platform:
-            done = accept(reprocessor_of(platform), row, reason, by or getpass.getuser())
+            with audited(platform.state, "quarantine.accept", f"row {row}", reason=reason, by=by):
+                done = accept(reprocessor_of(platform), row, reason, by or getpass.getuser())
             failed = inspect_reprocessed(platform, done.reprocessed)
     except Busy as error:
         err.print(str(error))

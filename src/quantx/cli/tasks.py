@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from quantx.cli.audited import audited
 from quantx.cli.options import Json, Most, UseLocal, exits, settings_for
 from quantx.cli.output import counted, out, print_json, print_table
 from quantx.pipeline.runtime.platform import open_platform
@@ -76,7 +77,8 @@ def tasks_retry(
     """
     from quantx.pipeline.planning.plan import retry_dead
 
-    with open_platform(settings_for(use_local)) as platform:
+    about = f"task {', '.join(map(str, ids))}" if ids else "all dead tasks"
+    with open_platform(settings_for(use_local)) as platform, audited(platform.state, "tasks.retry", about):
         plan = retry_dead(platform, ids)
     facts = {"run_id": plan.run_id, "enqueued": len(plan.task_ids)}
     print_json(facts) if json else out.print(

@@ -88,9 +88,14 @@ def parse_form(body: bytes, action: Action, user: User, token: str) -> tuple[For
     reason, request_id = own["reason"].strip(), own["request_id"]
     if not reason or len(reason) > _LONGEST_REASON:
         raise ConfigError(f"give a reason of up to {_LONGEST_REASON:,} characters; it goes on record")
-    if not (request_id.isascii() and request_id.isalnum() and 20 <= len(request_id) <= 40):
+    if not is_request_id(request_id):
         raise ConfigError("the form has no request id; load the page again")
     return Form(request_id=request_id, reason=reason, actor=user.name, values=values), return_address(own["back"])
+
+
+def is_request_id(text: str) -> bool:
+    """Return whether a text may be the request id of a form."""
+    return text.isascii() and text.isalnum() and 20 <= len(text) <= 40
 
 
 def run_action(action: Action, form: Form, platform: Platform) -> None:

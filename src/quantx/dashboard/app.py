@@ -20,7 +20,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from quantx.dashboard.actions import DONE, Action, parse_form, run_action, with_outcome
+from quantx.dashboard.actions import DONE, Action, is_request_id, parse_form, run_action, with_outcome
 from quantx.dashboard.api.handler import error_answer
 from quantx.dashboard.context import Dashboard
 from quantx.dashboard.guard import HEADERS, Guard
@@ -92,7 +92,8 @@ def easy_auth_of(settings: Settings) -> EasyAuth:
 
 def _page(page: WebPage, dashboard: Dashboard) -> Callable[[Request], Awaitable[Response]]:
     def answer(request: Request) -> Response:
-        if done := request.query_params.get(DONE):
+        done = request.query_params.get(DONE, "")
+        if is_request_id(done):
             request.state.notice = dashboard.from_state(lambda platform: platform.state.audit.find(done))
         return page.handler(request, dashboard)
 

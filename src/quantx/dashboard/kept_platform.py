@@ -60,6 +60,7 @@ class KeptPlatform:
         try:
             yield opened.platform
         except (StateError, QueueError) as error:
+            self.reason = str(error)
             if not isinstance(error, RefusedStatement):
                 self._fail(opened, str(error))
             raise

@@ -21,6 +21,7 @@ _ANSWERS: Mapping[Answer, str] = {
     "bad": "No: today's numbers can't be used yet, for the reasons below.",
     "unknown": "Whether today's numbers can be used is not known.",
 }
+_OWN_REASONS = ("circuit_open", "finding", "freshness_missed", "poison")  # alerts about what this page sees by itself
 _LATE_QUEUE = 3600.0  # seconds that a message waits before a worker seems to be missing
 
 
@@ -49,7 +50,7 @@ class OverviewFacts:
     tasks: Mapping[str, int] | None = None  # by state, and `dead`
     queue: Mapping[str, Any] | None = None  # total, oldest_seconds, poisoned
     back_off: Sequence[Mapping[str, Any]] | None = None  # vendors: source, closed_until, reason
-    alerts: Sequence[Mapping[str, Any]] | None = None  # present ones: title, subject, message, severity
+    alerts: Sequence[Mapping[str, Any]] | None = None  # present ones: rule, title, subject, message
     cost: float | None = None  # US dollars a month
     in_azure: bool = False
 
@@ -152,7 +153,7 @@ def _of_system(facts: OverviewFacts) -> Iterator[Reason]:
         yield Reason(
             level="warn",
             text=f"{have} failed permanently: what they should fetch is missing.",
-            link="/tasks?dead=1",
+            link="/tasks?state=dead",
             link_text="failed tasks",
         )
     if facts.queue is not None:
@@ -161,11 +162,13 @@ def _of_system(facts: OverviewFacts) -> Iterator[Reason]:
             yield Reason(level="warn", text=f"{text} Start one with `quantx work`.", link="/runs", link_text="runs")
         if poisoned := facts.queue["poisoned"]:
             text = f"{poisoned:,} unreadable {'message is' if poisoned == 1 else 'messages are'} in the poison queue."
-            yield Reason(level="warn", text=text, link="/tasks?dead=1", link_text="failed tasks")
+            yield Reason(level="warn", text=text, link="/tasks?state=dead", link_text="failed tasks")
     for row in facts.back_off or ():
         text = f"{row['source']} is in back-off until {row['closed_until']:%H:%M}: {row['reason']}"
         yield Reason(level="warn", text=text, link="/vendors", link_text="vendors")
     for row in facts.alerts or ():
+        if row["rule"] in _OWN_REASONS:
+            continue
         yield Reason(level="warn", text=f"{row['title']}, {row['subject']}: {row['message']}")
 
 

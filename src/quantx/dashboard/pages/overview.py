@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -16,9 +18,10 @@ from quantx.dashboard.context import Dashboard
 from quantx.dashboard.freshness import due_times, read_freshness
 from quantx.dashboard.overview import LastRun, OverviewFacts, overview_of
 from quantx.dashboard.page import WebPage, rendered
-from quantx.errors import QuantxError
+from quantx.errors import ConfigError, QuantxError
 from quantx.lake.store import LakeLocation
 from quantx.reader.lake import Lake
+from quantx.settings import Settings
 
 if TYPE_CHECKING:
     from quantx.pipeline.runtime.platform import Platform
@@ -29,7 +32,8 @@ _AZURE = ("az://", "abfss://", "https://")
 
 def show(request: Request, dashboard: Dashboard) -> Response:
     """Return the page."""
-    return rendered(request, "overview.html", title="Overview", view=overview_of(read_facts(dashboard)))
+    view, plans = overview_of(read_facts(dashboard)), can_plan(dashboard.settings)
+    return rendered(request, "overview.html", title="Overview", view=view, plans=plans)
 
 
 def read_facts(dashboard: Dashboard) -> OverviewFacts:
@@ -49,24 +53,24 @@ def read_facts(dashboard: Dashboard) -> OverviewFacts:
     if of_state is not None:
         return replace(facts, **of_state)
     facts = replace(facts, database_problem=dashboard.no_database)
-    return facts if facts.lake_problem else replace(facts, **_read_reports(dashboard.lake, dashboard.location))
+    return facts if facts.lake_problem else replace(facts, **_read_reports(dashboard))
 
 
 def _read_state(platform: Platform) -> dict[str, Any]:
-    """Return the facts that `quantx status` shows, and the cost."""
+    """Return the facts of `quantx status` that the page shows: none of them counts all tasks."""
     from quantx.alerts.view import open_alerts
-    from quantx.pipeline.reporting.status import status_of
 
-    status = status_of(platform.state, platform.queue.depth(), platform.location.url, platform.clock.now())
-    daily = next((run for run in status["runs"] if run["kind"] == "daily"), None)
+    state, depth = platform.state, platform.queue.depth()
+    oldest = None if depth.oldest is None else (platform.clock.now() - depth.oldest).total_seconds()
+    daily = state.runs.recent(1, kind="daily")
     return {
-        "updated": frozenset(row["name"] for row in status["universes"]),
-        "last_run": None if daily is None else _run_of(daily),
-        "findings": status["findings"],
-        "tasks": status["tasks"],
-        "queue": status["queue"],
-        "back_off": status["closed"],
-        "alerts": open_alerts(platform.state),
+        "updated": frozenset(row.universe for row in state.runs.last_daily()),
+        "last_run": _run_of(daily[0]) if daily else None,
+        "findings": state.findings.count_open(),
+        "tasks": {"dead": state.tasks.dead()},
+        "queue": {"total": depth.total, "oldest_seconds": oldest, "poisoned": depth.poisoned},
+        "back_off": state.quotas.closed(),
+        "alerts": open_alerts(state),
         "cost": _cost(platform) if platform.location.url.startswith(_AZURE) else None,
     }
 
@@ -90,16 +94,36 @@ def _cost(platform: Platform) -> float | None:
     return estimate(read_prices(*price_table(None)), used, None, 21).total if used.runs and used.tasks else None
 
 
-def _read_reports(lake: Lake, location: LakeLocation) -> dict[str, Any]:
-    """Return what the published findings and the newest report of a daily run have; nothing for what can't be read."""
-    found: dict[str, Any] = {}
-    try:
-        published = lake.scan("findings").filter(pl.col("status") == "open").group_by("severity").len().collect()
-        found["findings"] = dict(published.iter_rows())
-        found["last_run"] = _newest_report(location)
-    except QuantxError:
-        pass  # the page shows these facts as not known
+def _read_reports(dashboard: Dashboard) -> dict[str, Any]:
+    """Return what published findings and reports have; a part that can't be read is shown as not known."""
+    parts: dict[str, Callable[[], Any]] = {
+        "findings": lambda: _published_findings(dashboard.lake),
+        "last_run": lambda: _newest_report(dashboard.location),
+        "updated": lambda: _updated_universes(dashboard),
+    }
+    found = {}
+    for name, read in parts.items():
+        with suppress(QuantxError):
+            found[name] = read()
     return found
+
+
+def _published_findings(lake: Lake) -> dict[str, int] | None:
+    """Return the open findings that the last inspection published, by severity; None where there was none."""
+    if not lake.versions(["findings"]):
+        return None
+    published = lake.scan("findings").filter(pl.col("status") == "open").group_by("severity").len().collect()
+    return dict(published.iter_rows())
+
+
+def _updated_universes(dashboard: Dashboard) -> frozenset[str] | None:
+    """Return the universes of daily updates by the coverage of the last run; None where it does not have them."""
+    from quantx.pipeline.reporting.coverage import read_view, view_path
+
+    if not dashboard.location.has(view_path(None)):
+        return None
+    names = read_view(dashboard.location, None)["updated"]
+    return None if names is None else frozenset(names)
 
 
 def _newest_report(location: LakeLocation) -> LastRun | None:
@@ -117,8 +141,18 @@ def _newest_report(location: LakeLocation) -> LastRun | None:
     )
 
 
+def can_plan(settings: Settings) -> bool:
+    """Return whether updates can be planned here: in Azure the dashboard has no vendor's key."""
+    return settings.dashboard_sign_in == "token"
+
+
 def _plan_update(platform: Platform, form: Form) -> str:
     """Plan a daily update, as `quantx update-daily --enqueue-only` does."""
+    if not can_plan(platform.settings):
+        raise ConfigError(
+            "this dashboard has no vendor's key, without which a plan would be wrong; the sweeper plans a missed update"
+            " within the hour, and the trigger of the app at once"
+        )
     from quantx.pipeline.planning.triggers import plan_request
     from quantx.pipeline.planning.update_request import UpdateRequest
 
