@@ -169,6 +169,12 @@ ABOUT = {
         " DuckDB on the same files, without any of that; both return a Polars frame. The aim of all rows is 1.5 times"
         " the peer's.",
     ),
+    "option-chains": (
+        "Chains of options",
+        "`lake.chain` over one session of minute quotes, in a process that holds the session, and its first call. The"
+        " peer is Polars over the Parquet file: the last row of each contract until the minute. Volatilities of prices"
+        " up to three deviations out of the money; the peer is one evaluation of the prices themselves.",
+    ),
     "fundamentals-read": (
         "Fundamentals · reading",
         "Values of 500 symbols × 15 years as they were public on one date: of each period the last version. Each period"

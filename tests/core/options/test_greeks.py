@@ -108,6 +108,9 @@ def test_a_contract_ends_with_its_session(expiration: date, settlement: str | No
     assert years_until(row, end - timedelta(days=73))[0] == pytest.approx(0.2)
 
 
+SIDES = ("bid", "ask")
+
+
 def chain(
     forward: float = 500.0, rate: float = 0.05, iv: float = 0.2, spread: float = 0.02, **columns: Any
 ) -> pl.DataFrame:
@@ -142,6 +145,14 @@ def test_forward_and_discount_come_from_the_quotes() -> None:
     call, put = found.filter(pl.col("strike").is_between(499.9, 500.1)).sort("right").rows(named=True)
     assert call["delta"] - put["delta"] == pytest.approx(found["discount"][0], rel=1e-7)
     assert call["vega"] == pytest.approx(put["vega"], rel=1e-6)
+
+
+@pytest.mark.parametrize("rate", [None, 0.05])
+def test_a_few_wrong_quotes_do_not_move_the_forward(rate: float | None) -> None:
+    wrong = pl.col("strike").round().is_in([495.0, 505.0, 515.0, 550.0]) & (pl.col("right") == "C")
+    quotes = chain().with_columns(pl.when(wrong).then(pl.col(side) + 6).otherwise(side).alias(side) for side in SIDES)
+    found = with_greeks(quotes, AT, rate)
+    assert found["forward"].to_list() == pytest.approx([500.0] * found.height, rel=1e-7)
 
 
 def test_an_explicit_rate_gives_the_discount() -> None:

@@ -3,7 +3,8 @@
 At each strike K with quotes of both sides, C - P = D · (F - K): a line over the strikes, whose slope is -D and which
 crosses zero at the forward F. No yield curve is needed: D comes from the line, or from an explicit rate. The middle of
 a quote is uncertain by its spread, so strikes weigh 1 / spread²; strikes far from the forward are left out, where the
-early exercise of American contracts breaks the parity.
+early exercise of American contracts breaks the parity. A strike that lies off the line of most others, as of a quote
+that is wrong, is left out too.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ EXPIRATION = ("root", "expiration")
 FEWEST_STRIKES = 2
 FEWEST_FOR_DISCOUNT = 4
 NEAR = 0.25  # of the first estimate of the forward: the strikes that count
+FEWEST_TO_COMPARE = 5  # strikes from which on one of them can be off the line
+OFF_THE_LINE = 5.0  # of the median distance from the line; within the spreads of both quotes no strike is off it
 _TICK = 0.01  # the least spread
 _LARGEST_RATE = 0.25  # a year; a discount beyond it is no discount
 _SLACK = 0.01  # of a discount, where the time is short and the line is uncertain
@@ -50,7 +53,7 @@ def _pairs(quotes: pl.DataFrame) -> pl.DataFrame:
     usable = quotes.filter(pl.col("mid").is_not_null())
     calls = usable.filter(pl.col("right") == "C").select(*key, "years", "mid", "spread")
     puts = usable.filter(pl.col("right") == "P").select(*key, "mid", "spread")
-    return (
+    near = (
         calls.join(puts, on=key, suffix="_put")
         .with_columns(
             difference=pl.col("mid") - pl.col("mid_put"),
@@ -61,6 +64,21 @@ def _pairs(quotes: pl.DataFrame) -> pl.DataFrame:
         )
         .filter((pl.col("strike") / pl.col("first") - 1).abs() <= NEAR)
     )
+    return near.sort(*key).filter(_on_the_line())
+
+
+def _on_the_line() -> pl.Expr:
+    """Return whether each strike is near the line of most others: a few wrong quotes do not move the medians.
+
+    The slope is the median of those between strikes half of the range apart (Theil and Sen).
+    """
+    strike, difference, half = pl.col("strike"), pl.col("difference"), pl.len() // 2
+    rises = difference.slice(half) - difference.head(pl.len() - half)
+    slope = (rises / (strike.slice(half) - strike.head(pl.len() - half))).median()
+    offset = difference - slope * strike
+    off = (offset - offset.median()).abs()
+    known = (off <= OFF_THE_LINE * off.median()) | (off <= pl.col("spread") + pl.col("spread_put"))
+    return ((pl.len() < FEWEST_TO_COMPARE) | known).over(EXPIRATION)
 
 
 def _weighted(value: pl.Expr) -> pl.Expr:

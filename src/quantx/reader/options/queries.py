@@ -24,7 +24,7 @@ from quantx.lake.table_version import LiveFile, TableVersion
 from quantx.reader.arguments import Day, did_you_mean, to_date, to_source, to_text, to_texts
 from quantx.reader.known_names import KnownNames, warn_user
 from quantx.reader.options.moments import ChainMoment
-from quantx.reader.options.session_quotes import COLUMNS, OF_QUOTE, HeldSessions, SessionQuotes
+from quantx.reader.options.session_quotes import COLUMNS, OF_QUOTE, READ, HeldSessions, SessionQuotes
 from quantx.reader.point_in_time import PointInTime
 from quantx.reader.selection import Selection
 from quantx.reader.stored import one_state
@@ -198,7 +198,7 @@ class OptionQueries(KnownNames):
             parts = [each.at(instant) for each in self._sessions_of(selection, day)]
             rows = pl.concat(parts) if parts else OPTIONS_QUOTES_1M.empty().select(COLUMNS)
         else:
-            rows = SessionQuotes(self._known(OPTIONS_QUOTES_1M, selection, known, COLUMNS)).at(instant)
+            rows = SessionQuotes(self._known(OPTIONS_QUOTES_1M, selection, known, READ)).at(instant)
         if rows.is_empty() and moment.instant is None:
             rows = self._closing_quotes(selection, known, instant)
         return rows.filter((pl.col("underlying") == name) & (True if vendor is None else pl.col("source") == vendor))
@@ -210,9 +210,7 @@ class OptionQueries(KnownNames):
         reader, on_day = self._stored[OPTIONS_QUOTES_1M.name], pl.col("date") == day
 
         def session(live: LiveFile) -> SessionQuotes:
-            return self._held_sessions.get(
-                live.path, live.size, day, lambda: reader.read_files([live], on_day, COLUMNS)
-            )
+            return self._held_sessions.get(live.path, live.size, day, lambda: reader.read_files([live], on_day, READ))
 
         return [session(live) for live in selection.files(version.files)]
 

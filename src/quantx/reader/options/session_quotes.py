@@ -9,11 +9,13 @@ from datetime import date, datetime
 
 import polars as pl
 
-from quantx.core.option_tables import CONTRACT_COLUMNS, CONTRACT_ORDER
+from quantx.core.option_tables import CONTRACT_COLUMNS
+from quantx.core.options.symbols import parse_contracts
 
-OF_CONTRACT = ("source", "underlying", *CONTRACT_COLUMNS)
+_OF_CONTRACT = ("source", "underlying", *CONTRACT_COLUMNS)
 OF_QUOTE = ("time", "bid", "ask", "bid_size", "ask_size", "last", "last_size", "last_time", "known_from")
-COLUMNS = ("date", *OF_CONTRACT, *OF_QUOTE)
+COLUMNS = ("date", *_OF_CONTRACT, *OF_QUOTE)
+READ = ("date", "source", "underlying", "contract", *OF_QUOTE)  # an id has the other columns of its contract
 
 _HELD = 512_000_000  # bytes of sessions that stay in memory
 
@@ -22,12 +24,14 @@ class SessionQuotes:
     """The quotes of one session: a run of rows for each contract of each source, ordered by time."""
 
     def __init__(self, rows: pl.DataFrame) -> None:
-        """Take rows with COLUMNS in any order."""
+        """Take rows with the columns of READ in any order."""
         starts = _starts(rows)
         if not _is_ordered(rows, starts):
-            rows = rows.sort("source", *CONTRACT_ORDER, "contract", "time", maintain_order=True)
+            rows = rows.sort("source", "contract", "time", maintain_order=True)
             starts = _starts(rows)
-        self._contracts = rows.select("date", *OF_CONTRACT)[starts]
+        firsts = rows.select("date", "source", "underlying", "contract")[starts]
+        parts = parse_contracts(firsts["contract"]).drop("underlying", "contract")
+        self._contracts = pl.concat([firsts, parts], how="horizontal").select("date", *_OF_CONTRACT)
         self._quotes = rows.select(OF_QUOTE).rechunk()
         self._starts = starts
         self._ends = starts.extend_constant(rows.height, 1).slice(1) if rows.height else starts
