@@ -23,10 +23,10 @@ help:  ## this list
 demo: .venv/.run  ## the whole system on this machine; DATA=path uses recorded market data from there
 	.venv/bin/quantx demo $(if $(DATA),--data "$(DATA)") $(ARGS)
 
-test: .venv/.dev .venv/.azurite .venv/.aws .venv/.spark .venv/.azureml  ## the tests; ARGS passes on to pytest: ARGS="-k symbols", ARGS="-m 'not slow'" (the quick loop)
+test: .venv/.dev .venv/.azurite .venv/.axe .venv/.aws .venv/.spark .venv/.azureml  ## the tests; ARGS passes on to pytest: ARGS="-k symbols", ARGS="-m 'not slow'" (the quick loop)
 	$(PY) -m $(TESTS) $(ARGS)
 
-coverage: .venv/.dev .venv/.azurite .venv/.aws .venv/.spark .venv/.azureml  ## the tests with branch coverage, also of other processes, into build/coverage
+coverage: .venv/.dev .venv/.azurite .venv/.axe .venv/.aws .venv/.spark .venv/.azureml  ## the tests with branch coverage, also of other processes, into build/coverage
 	$(PY) -m coverage erase
 	@failed=0; $(PY) -m coverage run -m $(TESTS) $(ARGS) || failed=$$?; \
 	$(PY) -m coverage combine --quiet && $(PY) -m coverage json --quiet && $(PY) -m coverage html --quiet && \
@@ -76,12 +76,16 @@ clean:  ## remove the environment, caches and what was built (not data/)
 	@touch .venv/.run $@
 
 # Not made where npm is not available; the next run tries again.
-.venv/.azurite: requirements/azurite.sh requirements/node.txt requirements/azurite/package-lock.json | .venv/.dev
+.venv/.azurite: requirements/azurite.sh requirements/npm.sh requirements/node.txt requirements/azurite/package-lock.json | .venv/.dev
 	@sh requirements/azurite.sh
 
 # Not made where the registry of packages has not all of it; the next run tries again.
 .venv/.site: requirements/site.sh requirements/site.txt | .venv/.dev
 	@sh requirements/site.sh
+
+# Not made where npm is not available; the next run tries again.
+.venv/.axe: requirements/axe.sh requirements/npm.sh requirements/node.txt requirements/axe/package-lock.json | .venv/.dev
+	@sh requirements/axe.sh
 
 .venv/.aws: requirements/aws.sh requirements/aws.txt | .venv/.dev
 	@sh requirements/aws.sh

@@ -176,6 +176,12 @@ ABOUT = {
         " concept at 5,000 closes of each symbol, 2.5 million in all; its peer is Polars' `join_asof`. The first call"
         " of each query is not counted.",
     ),
+    "dashboard": (
+        "Dashboard · pages",
+        "Each page of the dashboard is loaded in one process, from the request to the end of its HTML, without a"
+        " network and a browser; the first load of each is not counted. Beside it the same page where no database"
+        " answers: it reads the lake, or says what is missing.",
+    ),
     "facts": (
         "Facts and concepts",
         "Replies of companyfacts of large filers (the recorded ones under other CIKs, else an invented one) become rows"
@@ -195,6 +201,13 @@ ABOUT = {
         "One new session of bars in a lake with three years of each symbol, until the new rows of the technical set are"
         " committed. The floor reads the same rows, computes them and writes them to one Parquet file. The join shows"
         " the values that were public at each close; its peer is Polars' `join_asof`.",
+    ),
+    "option-quotes": (
+        "Option quotes",
+        "A session of minute quotes, from the vendor's compressed file to one sorted data file in the lake: size and"
+        " hash checked, decoded, each record mapped to its contract, judged by the rules, sorted by contract and time."
+        " The first line stops at the mapped rows. The peer is the vendor's own conversion of the same file to Parquet"
+        " (`DBNStore.to_parquet`), which maps the symbols, and neither checks nor sorts.",
     ),
     "spark-features": (
         "Features on Spark",

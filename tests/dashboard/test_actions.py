@@ -65,7 +65,7 @@ def _template(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def client_with(settings: Settings, sign_in: WebSignIn | None = None) -> TestClient:
-    pages = (*PAGES, WebPage(path="/vendors", handler=_show, title="Vendors"))
+    pages = (WebPage(path="/vendors", handler=_show, title="Vendors"), *PAGES)
     app = create_app(Dashboard(settings), sign_in or TokenSignIn(PORT, TOKEN), pages, [HALT])
     return TestClient(app, ADDRESS, follow_redirects=False, raise_server_exceptions=False)
 

@@ -13,6 +13,7 @@ from quantx.core.prices import PRICES
 from quantx.errors import ConfigError, NotInLake
 from quantx.pages.charts import LineChart, line_chart
 from quantx.pages.views import HtmlTable, table_of
+from quantx.reader.known_names import collected_warnings
 from quantx.reader.lake import Lake
 
 _AROUND = timedelta(days=21)
@@ -33,7 +34,8 @@ def stored_bars(lake: Lake, symbol: str, source: str | None, first: date, last: 
     """Return the daily bars of a symbol around some days, as traded; None where the lake has none of them."""
     first = max(first, last - _WIDEST)
     try:
-        return lake.bars(symbol, first - _AROUND, last + _AROUND, source=source or None)
+        with collected_warnings():  # the table shows which sessions there are
+            return lake.bars(symbol, first - _AROUND, last + _AROUND, source=source or None)
     except (NotInLake, ConfigError):  # a market or a universe, or a vendor without bars of it
         return None
 

@@ -185,3 +185,11 @@ class TestQuotas:
         assert slots is not None
         assert [round(s) for s in seconds_to(slots)] == [0, 1500, 3000, 4500]
         assert kit.waits(LONG, 1) == [(BATCH + 500, 1)]
+
+    def test_the_used_part_of_a_quota_is_that_of_its_last_period(self, kit: Kit) -> None:
+        quota = Quota(5, 60.0)
+        assert kit.state.quotas.used("yahoo", quota) == 0
+        kit.state.quotas.reserve("yahoo", quota, 2, EVER)
+        assert (kit.state.quotas.used("yahoo", quota), kit.state.quotas.used("stooq", quota)) == (2, 0)
+        kit.let_pass(120)
+        assert kit.state.quotas.used("yahoo", quota) == 0

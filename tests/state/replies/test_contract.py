@@ -66,3 +66,11 @@ class TestReplies:
         assert sorted(kit.hot_closes()) == [1.25, 1.5]
         kit.state.replies.restate("yahoo", [], {}, ["A"], "[]")
         assert kit.hot_closes() == [1.5]
+
+    def test_raw_objects_are_counted_by_vendor_and_dataset(self, kit: Kit) -> None:
+        assert kit.state.replies.stored() == []
+        kit.landed("A", "B")
+        stored = kit.state.replies.stored()
+        assert [(row["source"], row["dataset"]) for row in stored] == [("yahoo", "bars")]
+        assert stored[0]["objects"] == len(kit.state.replies.objects())
+        assert stored[0]["size"] == stored[0]["objects"] * REPLY

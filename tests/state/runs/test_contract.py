@@ -112,3 +112,13 @@ class TestRuns:
         assert [(row["id"], row["tasks"]) for row in runs.recent(9, before="R3")] == [("R2", 1), ("R1", 1)]
         assert [row["id"] for row in runs.recent(9, kind="backfill")] == ["R4"]
         assert runs.recent(9, before="none") == []
+
+    def test_tasks_of_recent_runs_are_counted_by_vendor_and_error(self, kit: Kit) -> None:
+        first, _second = kit.plan("A", "B").task_ids
+        kit.fail(kit.one(first), final=True)
+        failed, waiting = kit.state.runs.vendor_usage(1)
+        assert failed["error_class"] is not None
+        assert (failed["source"], failed["tasks"], failed["failed"], failed["requests"]) == ("yahoo", 1, 1, 1)
+        assert (waiting["error_class"], waiting["unfinished"], waiting["accepted"]) == (None, 1, 0)
+        kit.let_pass(2 * 86_400)
+        assert kit.state.runs.vendor_usage(1) == []

@@ -12,10 +12,13 @@ from quantx.dashboard.pages import (
     findings,
     overview,
     quarantine,
+    research,
     runs,
     series,
+    storage,
     tasks,
     universes,
+    vendors,
 )
 
 PAGES: tuple[WebPage, ...] = (
@@ -27,6 +30,9 @@ PAGES: tuple[WebPage, ...] = (
     *series.PAGES,
     *universes.PAGES,
     *coverage.PAGES,
+    *vendors.PAGES,
+    *storage.PAGES,
+    *research.PAGES,
     *audit.PAGES,
     *data.PAGES,
     *data_api.PAGES,

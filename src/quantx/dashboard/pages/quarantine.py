@@ -67,7 +67,7 @@ def in_short(row: Mapping[str, Any]) -> str:
     values = values_of(row["row"])
     if values is None or not any(name in values for name in PRICES):
         return str(row["row"])
-    time = f"{values['time'][11:16]} " if isinstance(values.get("time"), str) else ""
+    time = f"{values['time'][11:16]} " if row["dataset"] == "bars_1m" and values.get("time") else ""
     return time + " ".join("–" if values.get(c) is None else f"{values[c]:.12g}" for c in (*PRICES, "volume"))
 
 
@@ -198,7 +198,9 @@ def _accept(platform: Platform, form: Form) -> str:
     row = form.text("row")
     done = _curated(platform, lambda: accept(reprocessor_of(platform), row, form.reason, form.actor))
     facts = done.rows.row(0, named=True)
-    return f"{facts['symbol']} {facts['date']} is accepted, and curated whenever the table is derived again"
+    left = [why for each in done.reprocessed for why in each.left.values()]
+    later = f"; its series is unchanged until then: {left[0]}" if left else ""
+    return f"{facts['symbol']} {facts['date']} is accepted, and curated whenever the table is derived again{later}"
 
 
 def _curated(platform: Platform, run: Any) -> ReplayResult:

@@ -99,6 +99,12 @@ class MemoryQuotas(Quotas):
             return (_next_start(row, quota, now) - now).total_seconds()
 
     @override
+    def used(self, source: str, quota: Quota) -> int:
+        with self._records.lock:
+            row, since = self._records.quotas.get(source), self._records.in_(-quota.seconds)
+            return 0 if row is None else sum(slot > since for slot in row.slots)
+
+    @override
     def closed(self) -> list[Row]:
         with self._records.lock:
             now = self._records.clock.now()

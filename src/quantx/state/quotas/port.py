@@ -68,6 +68,10 @@ class Quotas(Protocol):
         """
         ...
 
+    def used(self, source: str, quota: Quota) -> int:
+        """Return the number of requests that started within the last period of the quota, or are about to start."""
+        ...
+
     def closed(self) -> list[Row]:
         """Return the vendors in back-off: source, closed_until, reason."""
         ...

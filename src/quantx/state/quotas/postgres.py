@@ -71,5 +71,9 @@ class PostgresQuotas(Quotas):
         return float(rows[0]["seconds"]) if rows else 0.0
 
     @override
+    def used(self, source: str, quota: Quota) -> int:
+        return int(self._database.rows("quotas.used", source=source, seconds=quota.seconds)[0]["used"])
+
+    @override
     def closed(self) -> list[Row]:
         return self._database.rows("quotas.closed")

@@ -57,5 +57,10 @@ with known as (select clock_timestamp() as now, max(closed_until) as closed_unti
 select now as reserved_at, greatest(now, closed_until) as at from known
 where greatest(now, closed_until) <= now + make_interval(secs => %(longest_wait)s);
 
+-- name: used
+-- The requests of the last `seconds`, of those that a quota counts.
+select count(*) as used from quota, unnest(slots) as slot
+where source = %(source)s and slot > clock_timestamp() - make_interval(secs => %(seconds)s);
+
 -- name: closed
 select source, closed_until, reason from quota where closed_until > clock_timestamp() order by source;

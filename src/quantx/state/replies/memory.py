@@ -12,6 +12,7 @@ from quantx.state.memory_records import Records, ReplyRecord
 from quantx.state.replies.port import Holding, Replies
 from quantx.state.rounds.memory import cover
 from quantx.state.series.port import SeriesFacts, Sessions
+from quantx.state.values import Row
 
 
 class MemoryReplies(Replies):
@@ -47,6 +48,23 @@ class MemoryReplies(Replies):
     def objects(self) -> list[str]:
         with self._records.lock:
             return list(self._records.raw)
+
+    @override
+    def stored(self) -> list[Row]:
+        groups: dict[tuple[str, str], list[Row]] = {}
+        with self._records.lock:
+            for raw in self._records.raw_sizes:
+                groups.setdefault((raw["source"], raw["dataset"]), []).append(raw)
+        return [
+            {
+                "source": source,
+                "dataset": dataset,
+                "objects": len(objects),
+                **{name: sum(raw[name] for raw in objects) for name in ("replies", "size")},
+                "last_at": max(raw["last_at"] for raw in objects),
+            }
+            for (source, dataset), objects in sorted(groups.items())
+        ]
 
     @override
     def first_and_last_objects(self, most: int) -> list[str]:

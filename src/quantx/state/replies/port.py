@@ -8,6 +8,7 @@ from typing import Protocol
 
 from quantx.core.model import Series, StoredReply
 from quantx.state.series.port import SeriesFacts, Sessions
+from quantx.state.values import Row
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,10 @@ class Replies(Protocol):
 
     def objects(self) -> list[str]:
         """Return the paths of all raw objects that have landed in this state."""
+        ...
+
+    def stored(self) -> list[Row]:
+        """Return the raw objects by source and dataset: source, dataset, objects, replies, size (bytes), last_at."""
         ...
 
     def first_and_last_objects(self, most: int) -> list[str]:

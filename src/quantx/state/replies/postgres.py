@@ -11,6 +11,7 @@ from quantx.state.database import Database, run
 from quantx.state.replies.port import Holding, Replies
 from quantx.state.rounds.postgres import coverage, reply_of
 from quantx.state.series.port import SeriesFacts, Sessions
+from quantx.state.values import Row
 
 
 class PostgresReplies(Replies):
@@ -37,6 +38,10 @@ class PostgresReplies(Replies):
     @override
     def objects(self) -> list[str]:
         return [row["path"] for row in self._database.rows("replies.objects")]
+
+    @override
+    def stored(self) -> list[Row]:
+        return self._database.rows("replies.stored")
 
     @override
     def first_and_last_objects(self, most: int) -> list[str]:

@@ -43,3 +43,9 @@ where (s.source, s.dataset, s.timeframe, s.symbol) = (d.source, d.dataset, d.tim
 
 -- name: forget_hot_bars
 delete from hot_bars where source = %(source)s and symbol = any(%(symbols)s::text[]);
+
+-- name: stored
+-- The raw objects by vendor and dataset.
+select source, dataset, count(*) as objects, sum(payloads)::bigint as replies, sum(bytes)::bigint as size,
+       max(landed_at) as last_at
+from raw_objects group by source, dataset order by source, dataset;

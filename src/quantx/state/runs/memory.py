@@ -166,6 +166,17 @@ class MemoryRuns(Runs):
             )
 
     @override
+    def vendor_usage(self, days: int) -> list[Row]:
+        with self._records.lock:
+            since = self._records.clock.now() - timedelta(days=days)
+            runs = {run.asked.id for run in self._records.runs.values() if run.created_at > since}
+            tasks = [task for task in self._records.tasks.values() if task.run_id in runs]
+        groups: dict[tuple[str, str | None], list[TaskRecord]] = {}
+        for task in tasks:
+            groups.setdefault((task.series.source, task.error_class), []).append(task)
+        return [_vendor(*key, groups[key]) for key in sorted(groups, key=lambda k: (k[0], k[1] is None, k[1] or ""))]
+
+    @override
     def task_usage(self, days: int) -> list[TaskUsage]:
         with self._records.lock:
             since = self._records.clock.now() - timedelta(days=days)
@@ -220,3 +231,17 @@ def _is_about(run: RunRecord, universe: Universe) -> bool:
     asked = run.asked.request
     named = (asked.get("universe", universe.name), asked.get("phase", universe.phase))
     return "symbols" not in asked and named == (universe.name, universe.phase)
+
+
+def _vendor(source: str, error_class: str | None, tasks: Sequence[TaskRecord]) -> Row:
+    return {
+        "source": source,
+        "error_class": error_class,
+        "tasks": len(tasks),
+        "requests": sum(task.requests for task in tasks),
+        "failed": sum(task.state == "failed" for task in tasks),
+        "unfinished": sum(task.state in UNFINISHED for task in tasks),
+        "accepted": sum(task.rows[kind] for task in tasks for kind in ("new", "changed", "same")),
+        "rejected": sum(task.rows["rejected"] for task in tasks),
+        "last_at": max(task.updated_at for task in tasks),
+    }

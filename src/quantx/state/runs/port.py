@@ -128,3 +128,10 @@ class Runs(Protocol):
     def task_usage(self, days: int) -> list[TaskUsage]:
         """Return the usage of the tasks that were completed within the last `days`, those with replies."""
         ...
+
+    def vendor_usage(self, days: int) -> list[Row]:
+        """Return the tasks of the runs of the last `days` by vendor (source) and class of their last error (or None).
+
+        Of each: tasks, requests, failed, unfinished, accepted and rejected (rows), last_at.
+        """
+        ...

@@ -75,3 +75,7 @@ class PostgresRuns(Runs):
     def task_usage(self, days: int) -> list[TaskUsage]:
         rows = self._database.rows("runs.task_usage", days=days)
         return [TaskUsage(window=Window(row.pop("window_start"), row.pop("window_end")), **row) for row in rows]
+
+    @override
+    def vendor_usage(self, days: int) -> list[Row]:
+        return self._database.rows("runs.vendor_usage", days=days)

@@ -108,3 +108,14 @@ from tasks t join kept k on k.task_id = t.id
 where t.state = 'done' and t.updated_at > clock_timestamp() - make_interval(days => %(days)s)
 group by t.source, t.dataset, t.timeframe, t.window_start, t.window_end, substring(t.symbol from '\.[A-Z]+$')
 order by max(t.id) desc limit 5000;
+
+-- name: vendor_usage
+-- The tasks and requests of the runs of the last days, by vendor and class of the last error.
+select t.source, t.error_class, count(*) as tasks, coalesce(sum(t.requests), 0)::bigint as requests,
+       count(*) filter (where t.state = 'failed') as failed,
+       count(*) filter (where t.state in ('pending', 'leased', 'landed')) as unfinished,
+       coalesce(sum(t.rows_new + t.rows_changed + t.rows_same), 0)::bigint as accepted,
+       coalesce(sum(t.rows_rejected), 0)::bigint as rejected, max(t.updated_at) as last_at
+from runs r join tasks t on t.run_id = r.id
+where r.created_at > clock_timestamp() - make_interval(days => %(days)s)
+group by t.source, t.error_class order by t.source, t.error_class;
