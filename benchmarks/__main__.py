@@ -25,6 +25,7 @@ from benchmarks import (
     measure,
     memory,
     minutes,
+    options,
     page,
     planning,
     queued,
@@ -74,6 +75,7 @@ BENCHMARKS = {
     "r2": reader.run_azure,
     "r3": sql.run,
     "fundamentals-read": fundamentals.run,
+    "option-quotes": options.run,
     "dashboard": dashboard.run,
 }
 
@@ -90,24 +92,24 @@ def main(argv: Sequence[str] | None = None) -> list[Outcome]:
     )
     parser.add_argument("--write", action="store_true", help="put the results into docs/benchmarks.md")
     parser.add_argument("--seed", type=int, default=1, help="the chance of `recall`: its files and places (default: 1)")
-    options = parser.parse_args(argv)
-    if options.write and options.quick:
+    given = parser.parse_args(argv)
+    if given.write and given.quick:
         parser.error("results of --quick are not written")
-    unknown = sorted(set(options.names) - set(BENCHMARKS))
+    unknown = sorted(set(given.names) - set(BENCHMARKS))
     if unknown:
         parser.error(f"there is no benchmark {', '.join(unknown)}; there is {', '.join(BENCHMARKS)}")
-    measure.inside = options.quick
-    runs = {**BENCHMARKS, "recall": partial(recall.run, seed=options.seed)}
+    measure.inside = given.quick
+    runs = {**BENCHMARKS, "recall": partial(recall.run, seed=given.seed)}
     outcomes = {}
-    for name in options.names or BENCHMARKS:
+    for name in given.names or BENCHMARKS:
         where = machine()
         print(where)
-        with tempfile.TemporaryDirectory(prefix=f"quantx-{name}-", dir=options.folder) as folder:
-            outcome = runs[name](Path(folder).resolve(), quick=options.quick)
+        with tempfile.TemporaryDirectory(prefix=f"quantx-{name}-", dir=given.folder) as folder:
+            outcome = runs[name](Path(folder).resolve(), quick=given.quick)
         print_outcome(outcome)
         outcomes[name] = outcome
-        if options.write:
-            page.write(name, outcome, where, " ".join(["python -m benchmarks", *options.names, "--write"]))
+        if given.write:
+            page.write(name, outcome, where, " ".join(["python -m benchmarks", *given.names, "--write"]))
     return list(outcomes.values())
 
 

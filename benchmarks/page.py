@@ -202,6 +202,13 @@ ABOUT = {
         " committed. The floor reads the same rows, computes them and writes them to one Parquet file. The join shows"
         " the values that were public at each close; its peer is Polars' `join_asof`.",
     ),
+    "option-quotes": (
+        "Option quotes",
+        "A session of minute quotes, from the vendor's compressed file to one sorted data file in the lake: size and"
+        " hash checked, decoded, each record mapped to its contract, judged by the rules, sorted by contract and time."
+        " The first line stops at the mapped rows. The peer is the vendor's own conversion of the same file to Parquet"
+        " (`DBNStore.to_parquet`), which maps the symbols, and neither checks nor sorts.",
+    ),
     "spark-features": (
         "Features on Spark",
         "Features of minute bars of one month, by the number of symbols: in one process, and on two workers of Sail on"

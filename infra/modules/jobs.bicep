@@ -367,6 +367,8 @@ resource migrate 'Microsoft.App/jobs@2026-01-01' = {
             operator.name
             '--grant-read'
             dashboard.name
+            '--grant-progress'
+            power.name
           ] : [
             'migrate'
             '--grant'

@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import socket
 import ssl
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -100,7 +101,13 @@ class TestHttp:
         assert (card["type"], card["version"]) == ("AdaptiveCard", "1.4")
         assert {block["type"] for block in card["body"]} == {"RichTextBlock"}
         assert card["actions"][0]["url"] == "https://d"
-        assert len(receiver.requests[0].body) < 28_000  # the limit of Teams
+
+    def test_the_longest_digest_fits_into_a_request_to_teams(self) -> None:
+        receiver = HttpReceiver(answers=[(202, {})])
+        with listening(receiver) as port:
+            lines = ("\U0001f534" * 10_000,) * 23
+            teams(f"http://127.0.0.1:{port}/").send(replace(MESSAGE, title=lines[0], lines=lines))
+        assert len(receiver.requests[0].body) < 28_000
 
     @pytest.mark.parametrize(
         ("status", "headers", "fact", "wait", "rejected"),

@@ -133,6 +133,12 @@ def test_findings_of_severity_error_and_disagreements_of_vendors(lab: Lab) -> No
     }
 
 
+def test_a_rule_with_very_many_findings_is_one_condition(lab: Lab) -> None:
+    lab.state.findings.note([Finding("gap", "error", f"S{n}", "missing") for n in range(2001)])
+    assert found(lab) == {"finding": [("very many", "more than 2,000 open findings (2,001)")]}
+    assert check_conditions(lab.context(), lab.clock.now()).unchecked_topics == {"finding/gap"}
+
+
 def test_a_vendor_is_in_back_off_too_long_after_half_an_hour_of_refusals(lab: Lab) -> None:
     lab.state.quotas.close("yahoo", 3600, "429 Too Many Requests")
     lab.clock.move(minutes=29)

@@ -90,12 +90,13 @@ class TestTransitions:
 
     def test_rules_choose_channels_and_leave_out(self, lab: Lab) -> None:
         rules: dict[str, Any] = {
-            "finding": {"channels": ["slack"], "leave_out": ["gap"]},
+            "finding": {"channels": ["slack"], "leave_out": ["gap", "TSLA"]},
             "poison": {"send": "never"},
             "run_failed": {"send": "digest"},
         }
         context, webhook, slack = lab.context(alerts_rules=rules), Book(), Book("slack")
         lab.state.findings.note([JUMP, Finding("gap", "error", "MSFT", "a session is missing")])
+        lab.state.findings.note([Finding("close_jump", "error", "TSLA", "9 then 1", source="yahoo")])
         lab.queue.send(["x"])
         lab.queue.poison(lab.queue.receive(1, 60)[0], "no task")
         check_and_send(context, channels={"webhook": webhook, "slack": slack})

@@ -95,3 +95,8 @@ def test_facts_of_filers_become_versions_of_concepts() -> None:
     counts = outcome_of("facts")
     assert counts["facts"] > counts["values"] > 5 * counts["nulls"] > 0
     assert counts["changed"] < 0.05 * counts["facts"]
+
+
+def test_a_session_of_option_quotes_is_staged_whole() -> None:
+    rows = 512 * 391
+    assert outcome_of("option-quotes") == {"rows": rows, "decoded": rows, "staged": rows, "files": 1}

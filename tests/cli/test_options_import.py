@@ -93,6 +93,30 @@ def test_an_archive_is_shown_imported_once_and_found_again_from_each_row(
     assert run("verify").code == 0
 
 
+def test_a_later_version_corrects_the_rows_and_an_earlier_one_does_not(
+    run: Run, tmp_path: Path, settings: dict[str, str]
+) -> None:
+    def version(name: str, spot: float, day: int) -> Path:
+        return write_archive(tmp_path / name, [session(DAYS[0], spot)], modified=date(2024, 6, day))
+
+    def bid() -> float:
+        where = "where contract = 'SPY240621C00090000' order by time limit 1"
+        return float(open_lake(settings["QUANTX_LAKE_URL"]).sql(f"select bid from options_quotes_1m {where}").item())
+
+    assert imported(run, version("first.zip", 100.0, 2))["rows"] == ROWS
+    before = bid()
+    corrected = imported(run, version("second.zip", 101.0, 9))
+    assert (corrected["rows"], corrected["rows_changed"]) == (ROWS, ROWS)
+    after = bid()
+    assert after > before
+    late = imported(run, version("third.zip", 99.0, 5))
+    assert (late["done"], late["superseded"]) == (0, 1)
+    assert bid() == after
+    assert imported(run, tmp_path / "first.zip")["known"] == 1
+    lake = open_lake(settings["QUANTX_LAKE_URL"])
+    assert lake.sql("select count(*) from options_quotes_1m_revisions").item() == ROWS
+
+
 def test_bad_input_is_named_with_the_next_step(run: Run, tmp_path: Path, archive: Path) -> None:
     assert "there is no" in run("options", "import", tmp_path / "absent.zip").err
     wrong = run("options", "import", archive, "--dates", "May")
@@ -100,6 +124,12 @@ def test_bad_input_is_named_with_the_next_step(run: Run, tmp_path: Path, archive
     page = tmp_path / "page.zip"
     page.write_text("<html>Sign in</html>")
     assert run("options", "import", page).code in (1, 2)
+    text = tmp_path / "page.html"
+    text.write_text("<html>Sign in</html>")
+    refused = run("options", "import", text)
+    assert (refused.code, "no form of options reads it" in refused.err) == (2, True)
+    none = run("options", "import", archive, "--dates", "2001-01-02")
+    assert (none.code, "has a day of --dates" in none.err) == (2, True)
     bad = tmp_path / "bad.zip"
     with zipfile.ZipFile(archive) as good, zipfile.ZipFile(bad, "w") as other:
         for name in good.namelist():

@@ -74,11 +74,27 @@ class TestTransitions:
         watch.policy = AlertPolicy()
         assert watch.check() == []
 
+    def test_a_kind_that_goes_to_the_digest_ends_without_a_message_and_begins_anew(self) -> None:
+        watch = Watch()
+        watch.check(condition())
+        watch.policy = AlertPolicy(send={"poison": "digest"})
+        assert watch.check(condition()) == []
+        watch.policy = AlertPolicy()
+        assert watch.check(condition()) == ["Poison messages: queue"]
+
     def test_what_was_not_announced_is_so_once_there_is_a_channel(self) -> None:
         watch = Watch()
         seen = observe([], [condition()], KINDS, START)
         watch.alerts = seen
         assert watch.check(condition()) == ["Poison messages: queue"]
+
+    def test_a_topic_that_was_not_checked_one_by_one_stays_as_it_is(self) -> None:
+        first, crowd = (condition(subject, "finding", "gap") for subject in ("AAPL", "very many"))
+        seen = observe([], [first], KINDS, START)
+        seen = observe(seen.values(), [crowd], KINDS, START, ["finding/gap"])
+        assert {key: alert.present for key, alert in seen.items()} == {first.key: True, crowd.key: True}
+        seen = observe(seen.values(), [first], KINDS, START)
+        assert {key: alert.present for key, alert in seen.items()} == {first.key: True, crowd.key: False}
 
 
 class TestStorms:

@@ -262,18 +262,6 @@ def test_without_a_state_the_reports_of_the_lake_are_read(tmp_path: Path) -> Non
     dashboard.close()
 
 
-def test_what_was_made_of_a_version_is_made_once() -> None:
-    dashboard, made = Dashboard(SETTINGS), list[int]()
-
-    def make() -> int:
-        made.append(len(made))
-        return made[-1]
-
-    assert [dashboard.once_per_version("a", version, make) for version in (1, 1, 2, 1)] == [0, 0, 1, 2]
-    assert dashboard.once_per_version("b", 1, make) == 3
-    dashboard.close()
-
-
 def test_without_a_lake_the_page_says_so(tmp_path: Path, client_of: Client) -> None:
     settings = load_settings(lake_url=str(tmp_path / "lake"), state_url=str(tmp_path / "state"))
     page = client_of(settings).get("/")

@@ -56,6 +56,11 @@ def test_other_vendors_are_lines(lake: Lake) -> None:  # noqa: F811
     assert shown["lines"] == [{"name": "alpaca", "time": days, "close": [10.5, 11.5, 12.5]}]
 
 
+def test_a_vendor_without_events_has_a_page(lake: Lake) -> None:  # noqa: F811
+    """Of alpaca the lake has bars only."""
+    assert chart(lake, symbol="BBB", source="alpaca")["close"] == [10.5, 11.5, 12.5]
+
+
 def test_findings_of_a_gap_are_marked_at_each_gap() -> None:
     finding = {"severity": "warn", "rule": "missing_sessions", "first_day": None}
     facts = '{"gaps": [{"first": "2024-01-03"}, {"first": "2024-02-01"}]}'

@@ -79,6 +79,24 @@ def test_the_jobs_are_these() -> None:
     ]
 
 
+def test_each_identity_gets_its_right_in_the_database_with_and_without_readers() -> None:
+    granted = [
+        {
+            option: {given for o, given in zip(words[1::2], words[2::2], strict=True) if o == option}
+            for option in words[1::2]
+        }
+        for words in command_lines()
+        if words[0] == "migrate" and len(words) > 1
+    ]
+    without, with_readers = granted
+    assert without == {
+        "--grant": {"worker.name", "functions.name", "operator.name"},
+        "--grant-read": {"dashboard.name"},
+        "--grant-progress": {"power.name"},
+    }
+    assert with_readers == {**without, "--grant-read": {"dashboard.name", "'${prefix}-readers'"}}
+
+
 def test_the_universes_are_read_between_the_start_of_the_database_and_the_daily_update() -> None:
     source = (INFRA / "main.bicep").read_text("utf-8")
     given = dict(re.findall(r"^param (databaseStart|universesSchedule|dailySchedule) string = '(.+)'$", source, re.M))

@@ -198,6 +198,12 @@ def test_a_query_checks_each_table_once_and_a_pinned_one_none(built: Path) -> No
         Counting.sought.clear()
         query()
         assert sorted(Counting.sought) == ["actions", "bars_1d", "symbol_history"]
+    Counting.sought.clear()
+    with lake.in_one_state("a page"):
+        lake.bars("S01")
+        lake.bars("S02")
+        lake.actions("S01")
+    assert sorted(Counting.sought) == ["actions", "bars_1d", "symbol_history"]
     with lake.pin():
         Counting.sought.clear()
         lake.panel("close", symbols=SYMBOLS, adjust="total")

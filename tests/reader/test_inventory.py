@@ -144,3 +144,19 @@ def test_paths_one_column_and_lists_of_other_libraries(lake: Lake, lake_folder: 
 def test_the_preference_of_vendors_is_that_of_the_settings() -> None:
     settings = load_settings(sources={"1d": {"us": ("fmp",), "any": ("yahoo",)}})
     assert preferred_vendors(settings.sources, "1d", "us") == settings.sources_of("1d", "us") == ("fmp",)
+
+
+def test_versions_days_and_vendors_are_read_where_they_are_asked_for(lake: Lake) -> None:
+    assert lake.versions(["actions", "bars_1d", "fundamentals"]) == {"actions": 1, "bars_1d": 1}
+    assert set(lake.versions()) == {"actions", "bars_1d", "bars_1d_revisions", "universe_members"}
+    assert lake.stored_days("bars_1d") == (date(2023, 12, 28), date(2024, 1, 4))
+    assert lake.stored_days("bars_1m") is None
+    found = lake.symbols(among="BBB")
+    assert found.select("symbol", "sources", "bars").rows() == [("BBB", ["alpaca", "yahoo"], 5)]
+    assert found.equals(lake.symbols().filter(pl.col("symbol") == "BBB"))
+    with pytest.raises(ConfigError, match="there is no table 'bars'"):
+        lake.versions(["bars"])
+
+
+def test_findings_may_be_those_that_were_public(lake: Lake) -> None:
+    assert lake.findings(public_by="2024-01-03").height == 0

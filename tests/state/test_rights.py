@@ -191,7 +191,7 @@ def test_azure_makes_the_role_of_an_identity(roles: Roles) -> None:
                 owner.grant(name)  # again: nothing happens
             worker = roles.owner.replace(roles.owner.split("/")[2].split(":")[0], name)
             with contextlib.closing(Database(worker)) as opened:
-                assert opened.rows("runs.recent", most=1) == []
+                assert opened.rows("runs.recent", most=1, before=None, kind=None) == []
         finally:
             administrator.execute("drop function pgaadauth_create_principal")
             with psycopg.connect(

@@ -45,6 +45,8 @@ _REPEATED = ("daily", "heal")
 _DELIVERIES = 500
 _UPDATES = 21  # daily updates in a month
 BACKUP = "backup"
+_CROWD = 2000  # open findings of one rule that are read one by one
+CROWD = "very many"  # the subject of a condition for more
 Check = Callable[["Context", float | None, datetime], Iterator[Condition]]
 
 
@@ -54,6 +56,7 @@ class CheckedConditions:
 
     conditions: tuple[Condition, ...]
     checked: frozenset[str]
+    unchecked_topics: frozenset[str] = frozenset()  # rules with very many findings
 
 
 def check_conditions(context: Context, now: datetime, leave_out: Collection[str] = ()) -> CheckedConditions:
@@ -73,9 +76,11 @@ def check_conditions(context: Context, now: datetime, leave_out: Collection[str]
         except QuantxError as error:
             log.warning("alerts.check_failed", check=kind, error=str(error))
             continue
-        conditions += [each for each in found if not {each.subject, each.group} & set(rule.leave_out)]
+        left_out = set(rule.leave_out)
+        conditions += [each for each in found if left_out.isdisjoint({each.group, each.subject, *each.subject.split()})]
         checked.add(kind)
-    return CheckedConditions(tuple(conditions), frozenset(checked))
+    crowded = frozenset(each.topic for each in conditions if each.subject == CROWD)
+    return CheckedConditions(tuple(conditions), frozenset(checked), crowded)
 
 
 def _condition(
@@ -124,15 +129,21 @@ def _freshness_missed(context: Context, limit: float | None, now: datetime) -> I
 
 
 def _finding(context: Context, limit: float | None, now: datetime) -> Iterator[Condition]:
-    for row in context.state.alert_facts.open_findings(()):
-        if row["rule"] not in (NO_RUN, *DISAGREEMENTS):
-            yield _of_finding("finding", row)
+    rows, crowded = context.state.alert_facts.open_findings((), _CROWD)
+    others = (NO_RUN, *DISAGREEMENTS)
+    yield from (_of_finding("finding", row) for row in rows if row["rule"] not in others)
+    yield from (_crowd("finding", rule, count) for rule, count in crowded.items() if rule not in others)
 
 
 def _vendor_disagreement(context: Context, limit: float | None, now: datetime) -> Iterator[Condition]:
-    for row in context.state.alert_facts.open_findings(DISAGREEMENTS):
-        if row["rule"] in DISAGREEMENTS:
-            yield _of_finding("vendor_disagreement", row)
+    rows, crowded = context.state.alert_facts.open_findings(DISAGREEMENTS, _CROWD)
+    yield from (_of_finding("vendor_disagreement", row) for row in rows if row["rule"] in DISAGREEMENTS)
+    yield from (_crowd("vendor_disagreement", rule, n) for rule, n in crowded.items() if rule in DISAGREEMENTS)
+
+
+def _crowd(kind: str, rule: str, count: int) -> Condition:
+    """Return the one condition of a rule with very many findings."""
+    return _condition(kind, CROWD, f"more than {_CROWD:,} open findings ({count:,})", group=rule)
 
 
 def _of_finding(kind: str, row: Mapping[str, object]) -> Condition:

@@ -75,7 +75,7 @@ def check(context: Context, channels: Mapping[str, Channel], leave_out: Collecti
     found = check_conditions(context, now, leave_out)
 
     def decide(book: AlertBook) -> AlertChange:
-        alerts = observe(book.alerts, found.conditions, found.checked, now)
+        alerts = observe(book.alerts, found.conditions, found.checked, now, found.unchecked_topics)
         messages: list[AlertMessage] = []
         if channels:
             policy = AlertPolicy(send=_sends(context.settings))

@@ -136,7 +136,6 @@ def _runs(runs: Sequence[Mapping[str, Any]]) -> HtmlTable:
     heads = {
         "created_at": "planned (UTC)",
         "kind": "run",
-        "tasks": "tasks",
         "success": "done",
         "failed": "failed",
         "ended": "ended (UTC)",

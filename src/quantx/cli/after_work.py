@@ -45,7 +45,7 @@ def inspect(platform: Platform, until: float | None = None, *, announced: bool =
             )
     if platform.settings.sql_views is not None and not stopping():
         _refresh_views(platform.settings, platform.settings.sql_views)
-    if announced and not stopping():
+    if announced and not platform.runtime.stopping:  # also where the time for inspections is over
         announce(platform)
 
 

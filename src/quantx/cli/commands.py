@@ -65,6 +65,8 @@ COMMANDS: Mapping[str, CommandModules] = {
     "options": _of(
         "options_group",
         "options_import",
+        "options_validate",
+        "options_chain",
         summary="Import options from a vendor's archives, check them, and show chains with implied volatilities.",
     ),
     "work": _of(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -28,6 +29,7 @@ def compact(
     """Compact the tables' files for fast reads. No row changes, and an interrupted compaction loses nothing.
 
     Workers compact by themselves where it is needed. The minute bars of a closed month are merged and sorted by symbol.
+    Each session of options becomes one sorted file; without --timeframe and --month only.
 
     Example: quantx compact --timeframe 1m --month 2024-10
     """
@@ -41,6 +43,8 @@ def compact(
     with open_platform(settings_for(use_local)) as platform:
         take = partial(take_role, platform.location, platform.tables, platform.state, "curator")
         facts = committing(take, partial(_carry_out, platform, timeframe, number))
+        if facts is not None and timeframe is None and number is None:
+            facts["folded"] |= _compact_options(platform)
     if facts is None:
         err.print("another process is curating; try again when it has ended")
         return 1
@@ -48,7 +52,7 @@ def compact(
         print_json(facts)
     else:
         for table, partitions in facts["folded"].items():
-            out.print(f"{table}: {counted(partitions, 'partition')} compacted")
+            out.print(f"{table}: {counted(partitions, _unit(table))} compacted")
         for name, files in facts["months"].items():
             out.print(f"minute bars of {name}: {counted(files, 'file')} compacted")
         if not facts["folded"] and not facts["months"]:
@@ -79,6 +83,27 @@ def _carry_out(
             now, bars = platform.clock.now(), platform.tables[BARS_1M.name]
             months = compact_minutes(bars, holder, now, most_files=1, month=month, on_month=show)
     return {"folded": folded, "months": {_label(m): files for m, files in months.items()}}
+
+
+def _unit(table: str) -> str:
+    """Return what is counted of a table: files of sessions, or partitions."""
+    return "file" if table in ("options_quotes_1m", "options_trades") else "partition"
+
+
+def _compact_options(platform: Platform) -> dict[str, int]:
+    """Compact the tables of options under their role; return the counts by table, none where another process has it."""
+    from tempfile import TemporaryDirectory
+
+    from quantx.pipeline.options.compaction import compact_options
+
+    def carry_out(holder: RoleHolder | None) -> dict[str, int]:
+        if holder is None:
+            err.print("another process commits options; their tables stay as they are")
+            return {}
+        with TemporaryDirectory(prefix="quantx-compact-") as folder:
+            return compact_options(platform.location, holder, Path(folder), most_session_files=1, most_year_files=2)
+
+    return committing(partial(take_role, platform.location, platform.tables, platform.state, "options"), carry_out)
 
 
 def _label(month: int) -> str:

@@ -15,6 +15,7 @@ from quantx.errors import ConfigError
 from quantx.pipeline.reporting.coverage import coverage_json, store_coverage
 from quantx.pipeline.reporting.coverage_facts import CoverageFacts, coverage_facts
 from quantx.pipeline.reporting.coverage_items import item_tables
+from quantx.pipeline.reporting.coverage_options import option_tables
 from quantx.pipeline.reporting.coverage_page import coverage_page
 from quantx.pipeline.reporting.coverage_rates import rate_tables
 from quantx.settings import Settings
@@ -63,7 +64,7 @@ def coverage(
         "settled": "last settled session",
     }
     print_table("current members", facts.freshness.to_dicts(), columns)
-    for each in (*item_tables(facts.items), *rate_tables(facts.rates)):
+    for each in (*item_tables(facts.items), *rate_tables(facts.rates), *option_tables(facts.options)):
         print_table(each.caption, [dict(zip(each.heads, row, strict=True)) for row in each.rows])
     for place in (*stored, *written):
         out.print(f"page {place}" if str(place).endswith(".html") else f"JSON {place}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 from typing import TYPE_CHECKING, Annotated
 
@@ -40,6 +41,7 @@ def dashboard(
     host, sign_in, address = _entrance(settings, port)
     app = create_app(Dashboard(settings), sign_in)
     config = uvicorn.Config(app, log_level="error", server_header=False, proxy_headers=False, ws="none")
+    logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)  # its lines repeat what the pages show
     with listening(host, port) as listener:
         out.print(address, markup=False, soft_wrap=True)
         uvicorn.Server(config).run(sockets=[listener])

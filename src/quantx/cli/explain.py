@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from quantx.reader.explain import Explanation
     from quantx.reader.explain.feature_value import FeatureValue
     from quantx.reader.explain.filed_value import FiledValue
+    from quantx.reader.explain.option_value import OptionValue
     from quantx.reader.explain.rate_value import RateValue
 
 
@@ -25,7 +26,12 @@ def register(app: typer.Typer) -> None:
 
 
 def explain(
-    symbol: Annotated[str, typer.Argument(help="A symbol, as in AAPL, BRK.B or 0700.HK.")],
+    symbol: Annotated[
+        str,
+        typer.Argument(
+            help="A symbol, as in AAPL, BRK.B or 0700.HK, or a contract of options, as in SPY250808C00630000."
+        ),
+    ],
     day: Annotated[str, typer.Argument(help="The session, as in 2024-06-10; of a concept the last day of its period.")],
     field: Annotated[
         str,
@@ -52,8 +58,8 @@ def explain(
     """Explain a value: its vendor's reply, rules, rejected rows, revisions, other vendors and adjustment.
 
     Of a session without a bar, it explains why there is none; the exit code is 1. A concept is explained by the facts
-    it is made of, their filings and their places in the replies, a feature by its formula, inputs and rows. No database
-    is needed.
+    it is made of, their filings and their places in the replies, a feature by its formula, inputs and rows, a quote of
+    an option (--field bid --time 10:31) by the archive that brought it. No database is needed.
 
     Example: quantx explain AAPL 2024-06-10 --field close --raw reply.json
     """
@@ -61,7 +67,7 @@ def explain(
 
     lake = lake_of(reading_settings(use_local))
     with incomplete_data_reported():
-        explanation: Explanation | FiledValue | RateValue | FeatureValue
+        explanation: Explanation | FiledValue | RateValue | OptionValue | FeatureValue
         if "." in field and ":" not in field:
             explanation = lake.explain_feature(symbol, day, field, universe=universe, as_of=as_of, public_by=public_by)
         else:
@@ -73,7 +79,7 @@ def explain(
     return 0 if explanation.row is not None else 1
 
 
-def _print(explanation: Explanation | FiledValue | RateValue | FeatureValue) -> None:
+def _print(explanation: Explanation | FiledValue | RateValue | OptionValue | FeatureValue) -> None:
     out.print(Text(explanation.headline(), "bold"))
     for section in explanation.sections():
         out.print(Text(section.title, "cyan"))
@@ -81,7 +87,7 @@ def _print(explanation: Explanation | FiledValue | RateValue | FeatureValue) -> 
             out.print(Text(f"  {line}"))
 
 
-def _write_reply(explanation: Explanation | FiledValue | RateValue | FeatureValue, file: Path) -> None:
+def _write_reply(explanation: Explanation | FiledValue | RateValue | OptionValue | FeatureValue, file: Path) -> None:
     reply = explanation.reply
     if reply is None or reply.body is None:
         why = "there is no value" if reply is None else reply.problem

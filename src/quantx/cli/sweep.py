@@ -37,13 +37,15 @@ def sweep(json: Json = False, use_local: UseLocal = False) -> int:
     from quantx.pipeline.wiring import curator_of
 
     with open_platform(settings_for(use_local), retry_seconds=_OPENING) as platform:
-        swept = sweep_once(platform)
-        rows = curate_left(curator_of(platform), platform.state.tasks) + imported_from_inbox(platform)
-        report_ended_runs(platform.state, platform.location, platform.clock)
-        inspect(platform, announced=False)
-        _end_deletions(platform)
-        damaged = _verify(platform)
-        announce(platform)
+        try:
+            swept = sweep_once(platform)
+            rows = curate_left(curator_of(platform), platform.state.tasks) + imported_from_inbox(platform)
+            report_ended_runs(platform.state, platform.location, platform.clock)
+            inspect(platform, announced=False)
+            _end_deletions(platform)
+            damaged = _verify(platform)
+        finally:  # what stops a sweep is what alerts are for
+            announce(platform)
     if json:
         print_json({**asdict(swept), "curated_rows": rows, "damaged": damaged})
         return 0

@@ -92,9 +92,13 @@ class AlertPolicy:
 
 
 def observe(
-    alerts: Iterable[Alert], conditions: Sequence[Condition], checked: Collection[str], now: datetime
+    alerts: Iterable[Alert],
+    conditions: Sequence[Condition],
+    checked: Collection[str],
+    now: datetime,
+    unchecked_topics: Collection[str] = (),
 ) -> dict[str, Alert]:
-    """Return the alerts by key as they are now. Alerts of kinds that were not `checked` stay as they are.
+    """Return the alerts by key as they are now. Those of kinds and topics that were not checked stay as they are.
 
     An alert that has been over for 30 days is left out.
     """
@@ -106,7 +110,7 @@ def observe(
         alert = replace(alert, begins=begins)
         if key in current:
             result[key] = _seen(alert, current.pop(key), now)
-        elif alert.present and alert.condition.kind in checked:
+        elif alert.present and alert.condition.kind in checked and alert.condition.topic not in unchecked_topics:
             result[key] = replace(alert, present=False, changed_at=now)
         elif alert.present or alert.announced or alert.changed_at > now - _KEPT:
             result[key] = alert
@@ -135,7 +139,7 @@ def make_messages(
 
     `made` has the number of messages of the last day by topic.
     """
-    after = dict(alerts)
+    after = {key: alert if policy.at_once(alert.condition.kind) else _silent(alert) for key, alert in alerts.items()}
     due: dict[tuple[str, Transition], list[Alert]] = defaultdict(list)
     for alert in alerts.values():
         if (transition := _due(alert, policy, now)) is not None:
@@ -150,6 +154,11 @@ def make_messages(
         for alert in group:
             after[alert.condition.key] = replace(alert, announced=transition == "began")
     return after, messages
+
+
+def _silent(alert: Alert) -> Alert:
+    """Return an alert of a kind without messages of its own: it has none that an end must follow."""
+    return replace(alert, announced=False) if alert.announced else alert
 
 
 def _due(alert: Alert, policy: AlertPolicy, now: datetime) -> Transition | None:

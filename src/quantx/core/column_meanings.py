@@ -133,7 +133,6 @@ MEANINGS = {
     "deliverable": "what the contract delivers; null: unknown",
     "settlement": "AM or PM: the price of the expiration's session that settles the contract; null: unknown",
     "first_date": "first session with a record of the contract",
-    "last_date": "last session with a record of the contract",
     "bid": "highest bid at the end of the minute; null without one",
     "ask": "lowest offer at the end of the minute; null without one",
     "bid_open": "open of the session's bids; null without one",

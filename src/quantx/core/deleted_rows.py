@@ -113,7 +113,7 @@ def _vendor(table: Table, name: str, stone: Tombstone) -> pl.Expr | None:
 
 def _subject(table: Table, stone: Tombstone) -> pl.Expr:
     """Return the filter of the deleted symbols and days."""
-    column = next((c for c in ("symbol", "subject") if c in table.schema), None)
+    column = next((c for c in ("symbol", "subject", "underlying") if c in table.schema), None)
     if column is None:  # a table without symbols goes with its whole vendor
         return pl.lit(stone.symbols is None) & _days(table, None, _last(stone))
     by_days = defaultdict[tuple[date | None, date | None], list[str]](list)

@@ -162,7 +162,6 @@ COLUMNS: Mapping[str, Column] = {
     "deliverable": Column("quantx"),
     "settlement": Column("quantx"),
     "first_date": Column("vendor"),
-    "last_date": Column("vendor"),
     "bid": Column("vendor", _OPTION),
     "ask": Column("vendor", _OPTION),
     "bid_open": Column("vendor", _OPTION),

@@ -44,6 +44,7 @@ OPTIONS_CONTRACTS = Table(
     key=("source", "contract"),
     sort=("underlying", *CONTRACT_ORDER),
     values=("multiplier", "deliverable", "settlement", "first_date"),
+    null_is_unknown=False,
 )
 
 OPTIONS_QUOTES_1M = Table(

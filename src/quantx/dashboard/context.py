@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from quantx.dashboard.kept_platform import KeptPlatform, open_existing
 from quantx.errors import QueueError, StateError
@@ -36,7 +36,6 @@ class Dashboard:
     def __init__(self, settings: Settings, now: Callable[[], datetime] = _utc_now) -> None:
         self.settings = settings
         self.now = now  # aware and in UTC
-        self._made: dict[str, tuple[object, Any]] = {}
         self._platform = KeptPlatform(partial(open_existing, settings))
         own = settings.dashboard_operator_client_id or settings.dashboard_operator_state_url
         self._operator = KeptPlatform(partial(open_existing, operator_settings(settings))) if own else self._platform
@@ -71,14 +70,6 @@ class Dashboard:
         """
         with self._platform.use(_PAGE_WAIT) as platform:
             yield platform
-
-    def once_per_version(self, name: str, version: object, make: Callable[[], T]) -> T:
-        """Return what `make` returned for this version of a thing; only the newest version is kept."""
-        kept = self._made.get(name)
-        if kept is None or kept[0] != version:
-            kept = self._made[name] = (version, make())
-        value: T = kept[1]
-        return value
 
     def from_state(self, read: Callable[[Platform], T]) -> T | None:
         """Return what `read` returns; None where the database does not answer, or stops answering."""

@@ -11,7 +11,7 @@ from quantx.pages.views import text_of
 Link = Callable[[Mapping[str, Any]], str]
 _LONGEST = 240  # characters of a text in a list; its own page has all of it
 _LEVELS = {
-    **dict.fromkeys(("error", "failed"), "bad"),
+    **dict.fromkeys(("error", "failed", "refused"), "bad"),
     **dict.fromkeys(("open", "warn"), "warn"),
     **dict.fromkeys(("done", "accepted", "replayed", "resolved"), "good"),
     **dict.fromkeys(("pending", "leased", "acknowledged", "info"), "soft"),

@@ -52,6 +52,10 @@ class MemoryTable:
         named = digests.group_by(self.table.partitions or pl.lit(0)).agg(pl.col("__digest").bitwise_xor())
         return {tuple(part): [str(digest)] for *part, digest in named.iter_rows()}
 
+    def files(self) -> pl.DataFrame:
+        """Return an empty frame: there are no files."""
+        return pl.DataFrame()
+
     def facts(self) -> dict[str, str | int | float] | None:
         """Return version, rows, files and megabytes; None while the table does not exist."""
         version = self.version()

@@ -124,6 +124,13 @@ class StoredTable(Protocol):
         """Return version, rows, files and megabytes; None if the table does not exist."""
         ...
 
+    def files(self) -> pl.DataFrame:
+        """Return path, num_records and size_bytes of each current file, and its partition.*, min.* and max.*.
+
+        It is empty where the table has no files, or keeps none.
+        """
+        ...
+
 
 class CuratedTable(StoredTable, Protocol):
     """A table with versions: each commit creates one atomically, and readers of an older version keep its rows.

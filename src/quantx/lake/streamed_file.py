@@ -64,11 +64,10 @@ class StreamedFile:
         body = self._path.read_bytes()
         self._path.unlink()
         digest = sha256(body)
-        folder = "".join(f"{p}={quote(partition[p], safe='')}/" for p in self.table.partitions)
+        values = {p: partition[p] for p in self.table.partitions}
+        folder = "".join(f"{p}={quote(value, safe='')}/" for p, value in values.items())
         path = f"{folder}{prefix}-{digest[:NAMED]}.parquet"
-        added = AddedFile(
-            path=path, size=len(body), sha256=digest, partition=dict(partition), statistics=json.dumps(statistics)
-        )
+        added = AddedFile(path=path, size=len(body), sha256=digest, partition=values, statistics=json.dumps(statistics))
         return PutFile(added=added, rows=self.rows, is_new=_put(location, f"{self.table.path}/{path}", body))
 
     def discard(self) -> None:
@@ -107,8 +106,7 @@ def _put(location: LakeLocation, path: str, body: bytes) -> bool:
     is_new = not location.has(path)
     location.put_new(path, body)
     with suppress(RawNotReadable):  # of a role that only creates objects
-        stored = location.sizes(path.rpartition("/")[0]).get(path)
-        if stored is not None and stored != len(body):
+        if (stored := location.size_of(path)) != len(body):
             raise LakeError(f"{location.address(path)} has {stored:,} bytes, and {len(body):,} were sent; import again")
     return is_new
 

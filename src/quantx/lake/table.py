@@ -261,6 +261,13 @@ class LakeTable(TableReader):
         self._checkpoint(delta)
         return replaced
 
+    def tidy(self) -> None:
+        """Delete replaced files that are older than the table's retention, and write a checkpoint of a long log."""
+        delta = self.refresh()
+        if delta is not None:
+            self._delete_old(delta)
+            self._checkpoint(delta)
+
     def _delete_old(self, delta: DeltaTable) -> None:
         """Delete replaced files that are older than the table's retention, except those of snapshots.
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
 from typing import Any, Self
@@ -71,6 +72,15 @@ class LakeHandle:
         self._pins = max(0, self._pins - 1)
         if self._pins == 0:
             self._stored.unpin()
+
+    @contextmanager
+    def in_one_state(self, name: str) -> Iterator[Self]:
+        """Let the queries in the `with` block, in this thread, see one state of the tables, which is checked once.
+
+        The tables that the block of this name used last time are checked together, which takes one round trip.
+        """
+        with self._stored.one_state(name):
+            yield self
 
     def __enter__(self) -> Self:
         return self

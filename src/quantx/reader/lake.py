@@ -20,6 +20,7 @@ from quantx.reader.filings import FilingQueries
 from quantx.reader.history import HistoryQueries
 from quantx.reader.inventory import InventoryQueries
 from quantx.reader.lookbacks import LookbackQueries
+from quantx.reader.options.queries import OptionQueries
 from quantx.reader.predictions import PredictionQueries
 from quantx.reader.records import RecordQueries
 from quantx.reader.resample import ResampleQueries
@@ -83,6 +84,7 @@ class Lake(
     RestatementQueries,
     RecordQueries,
     PredictionQueries,
+    OptionQueries,
     ChangeQueries,
     SnapshotQueries,
     CacheQueries,

@@ -28,6 +28,7 @@ class Selection:
     last: date | None = None
     where: pl.Expr | None = None
     filters: tuple[pl.Expr, ...] = ()
+    underlyings: tuple[str, ...] | None = None  # of tables that are partitioned by it; None: all
 
     @staticmethod
     def of(symbols: Sequence[str] | None = None, source: str | None = None) -> Selection:
@@ -37,6 +38,10 @@ class Selection:
     def between(self, first: date | None, last: date | None) -> Selection:
         """Return the same selection, of the days from `first` to `last` only."""
         return replace(self, first=first, last=last)
+
+    def on(self, underlyings: Sequence[str]) -> Selection:
+        """Return the same selection, of some underlyings only."""
+        return replace(self, underlyings=tuple(underlyings))
 
     def filtered(self, where: pl.Expr) -> Selection:
         """Return the same selection under one more condition."""
@@ -57,6 +62,8 @@ class Selection:
         for file in files:
             of = file.partition
             if source is not None and of.get("source", source) != source:
+                continue
+            if self.underlyings is not None and of.get("underlying") not in (None, *self.underlyings):
                 continue
             if first is not None and file.last_day is not None and file.last_day < first:
                 continue
@@ -82,6 +89,8 @@ class Selection:
         wanted = self._rows(table)
         if self.source is not None:
             wanted.append(pl.col("source") == self.source)
+        if self.underlyings is not None:
+            wanted.append(pl.col("underlying").is_in(list(self.underlyings)))
         for column, number in (("year", year_number), ("month", month_number)):
             if column in table.partitions and table.day is not None:
                 wanted += [] if self.first is None else [pl.col(column) >= number(self.first)]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import date, datetime, timedelta
 
-from quantx.core.model import Clock, RunKind, Series, StoredReply, Window
+from quantx.core.model import Clock, FetchTask, RunKind, Series, StoredReply, Window
 from quantx.state.values import Named, NewRun, Row, TaskState, Universe
 
 Days = set[int]  # ordinals: a set of days needs no arithmetic of ranges
@@ -59,6 +59,33 @@ class TaskRecord:
     def leased_at(self, now: datetime) -> bool:
         """Return whether a lease of the task is in force."""
         return self.state == "leased" and self.lease_until is not None and self.lease_until >= now
+
+    def as_held(self, *, has_history: bool) -> FetchTask:
+        """Return the task as its holder has it."""
+        return FetchTask(
+            id=self.id,
+            run_id=self.run_id,
+            kind=self.kind,
+            series=self.series,
+            window=self.window,
+            attempts=self.attempts,
+            fence=self.fence,
+            has_history=has_history,
+            fallback=self.fallback,
+        )
+
+    def is_lost(self, overdue: datetime) -> bool:
+        """Return whether no worker holds the task and its message should have been handled by then."""
+        if self.state == "pending":
+            return self.not_before < overdue and self.updated_at < overdue
+        ended = max(self.lease_until, self.updated_at) if self.lease_until is not None else None
+        return self.state == "leased" and ended is not None and ended < overdue
+
+    def add_rows(self, **rows: int) -> None:
+        """Add rows that were committed, and forget earlier failures."""
+        for name, number in rows.items():
+            self.rows[name] += number
+        self.error_class = self.last_error = None
 
     def becomes(self, state: TaskState, now: datetime) -> None:
         """Change the state of a task, and end its lease."""

@@ -18,6 +18,7 @@ from quantx.lake.store import LakeLocation, open_location
 from quantx.pipeline.options.archive_plan import PlannedArchive, planned
 from quantx.pipeline.options.importing import Arrival, ImportedMembers, MemberImporter
 from quantx.providers.options.batch_lists import DayCondition
+from quantx.providers.options.members import SkippedName
 from quantx.providers.options.protocol import MemberFacts, OptionBatch, OptionForm, OptionKind, OptionMember, Symbology
 from quantx.state.memory import MemoryState
 from quantx.state.option_members.port import ArchiveKey, MemberCounts
@@ -36,15 +37,6 @@ class Listed:
     condition: str | None = None
 
 
-@dataclass(frozen=True)
-class Skipped:
-    """A member that can't be read."""
-
-    name: str
-    reason: str
-    refused: bool = False
-
-
 @dataclass
 class MemoryArchive:
     """An archive whose members are texts: `options SCHEMA DAY ROWS`."""
@@ -52,7 +44,7 @@ class MemoryArchive:
     bodies: dict[str, bytes]
     manifest: dict[str, str] = field(default_factory=dict)
     modified: date | None = None
-    skipped: tuple[Skipped, ...] = ()
+    skipped: tuple[SkippedName, ...] = ()
     opened: list[str] = field(default_factory=list)
     days: dict[date, DayCondition] = field(default_factory=dict)
 

@@ -17,6 +17,7 @@ DAY = date(2025, 8, 6)
 NEXT_DAY = date(2025, 8, 7)
 RAW = "01K20000000000000000000001"
 LATER_RAW = "01K30000000000000000000001"
+LAST_RAW = "01K40000000000000000000001"
 UNKNOWN = {"multiplier": pl.Float64, "deliverable": pl.String, "settlement": pl.String}
 
 _TYPES = {
@@ -26,6 +27,7 @@ _TYPES = {
     "publisher": pl.Int32,
     **dict.fromkeys(("bid_size", "ask_size", "last_size", "sequence", "size", "volume", "open_interest"), pl.Int64),
     **dict.fromkeys(("bid", "ask", "last", "price", "open", "high", "low", "close", "multiplier"), pl.Float64),
+    **dict.fromkeys(("deliverable", "settlement"), pl.String),
 }
 _QUOTE = dict.fromkeys(("bid", "ask", "bid_size", "ask_size", "last", "last_size", "last_time"))
 

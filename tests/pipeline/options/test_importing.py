@@ -12,8 +12,9 @@ from quantx.errors import LakeError
 from quantx.lake.raw import raw_damage, read_footer, read_pages
 from quantx.pipeline.options.archive_plan import dry_rows, parse_windows, record, within
 from quantx.providers.options.batch_lists import DayCondition
+from quantx.providers.options.members import SkippedName
 
-from .conftest import Import, MemoryArchive, Skipped, form_of
+from .conftest import Import, MemoryArchive, form_of
 
 MAY_1, MAY_2 = b"options cbbo-1m 2024-05-01 3", b"options cbbo-1m 2024-05-02 4"
 TWO = {"a.dbn": MAY_1, "b.dbn": MAY_2}
@@ -74,7 +75,7 @@ def test_a_later_version_corrects_an_earlier_one_and_an_earlier_one_never_replac
 def test_a_schema_without_a_table_is_named_and_its_bytes_are_kept(option_import: Import) -> None:
     other = MemoryArchive(
         {"x.dbn": b"options mbp-10 2024-05-01 9", "note.pdf": b"%PDF"},
-        skipped=(Skipped("../up", "its name leaves the folder", refused=True),),
+        skipped=(SkippedName("../up", "its name leaves the folder", refused=True),),
     )
     done = option_import.run(other)
     assert (done.done, done.skipped, done.refused) == (0, 1, 1)

@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from quantx.pipeline.importing.inbox import import_inbox
-from quantx.pipeline.options.inbox import plan_inbox
+from quantx.pipeline.options.inbox import import_task, plan_inbox
 from quantx.pipeline.wiring import worker_of
 from quantx.sandbox.option_archives import OptionSession, quotes_file, write_archive
 
@@ -63,12 +63,21 @@ def test_a_file_is_read_with_the_lists_beside_it(desk: Desk) -> None:
 def test_a_member_that_another_process_holds_is_left_to_it(desk: Desk, tmp_path: Path) -> None:
     put_archive(desk, tmp_path)
     plan_inbox(desk.platform)
-    members = desk.platform.state.option_members
-    with members.held(members.listed(1)[0]["id"]):
-        worker_of(desk.platform).run(time_budget=1.0)
-        assert quotes(desk).height == 2 * ROWS
+    tasks = desk.platform.state.tasks
+    (task,) = tasks.claim([tasks.listed(None, None, 1)[0]["id"]], "first", 60.0, 1).held
+    with desk.platform.state.option_members.held(int(task.series.symbol.rpartition("#")[2])):
+        assert import_task(desk.platform, task) is None
+    tasks.release([task], 0.0)
     worker_of(desk.platform).run()
     assert quotes(desk).height == 3 * ROWS
+
+
+def test_the_folder_names_the_source_of_a_csv(desk: Desk) -> None:
+    text = "symbol,time,bid,ask\nSPY240621C00095000,2024-05-01T14:00:00Z,6.1,6.2\n"
+    desk.platform.location.put("inbox/options/mydesk/quotes.csv", text.encode())
+    assert plan_inbox(desk.platform) == 1
+    worker_of(desk.platform).run()
+    assert quotes(desk)["source"].to_list() == ["mydesk"]
 
 
 def test_a_damaged_member_fails_its_task_and_is_tried_again_with_it(desk: Desk) -> None:

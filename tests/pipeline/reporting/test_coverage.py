@@ -25,10 +25,9 @@ from quantx.errors import ConfigError, LakeError
 from quantx.lake.memory import MemoryTable
 from quantx.lake.protocol import CommitContext, Tables
 from quantx.lake.store import open_location
-from quantx.pipeline.reporting.coverage import store_coverage, write_coverage
+from quantx.pipeline.reporting.coverage import read_view, store_coverage, write_coverage
 from quantx.pipeline.reporting.coverage_facts import CoverageFacts, coverage_facts
-from quantx.pipeline.reporting.coverage_page import coverage_page
-from quantx.pipeline.reporting.stored_coverage import parse_coverage, read_coverage
+from quantx.pipeline.reporting.coverage_page import coverage_page, page_of
 from quantx.pipeline.runtime.platform import Platform
 from quantx.queues.memory import MemoryQueue
 from quantx.settings import load_settings
@@ -474,13 +473,14 @@ def test_it_prints(platform: Platform, tmp_path: Path) -> None:
     assert paper.read_bytes().startswith(b"%PDF")
 
 
-def test_the_stored_report_is_read_back_as_the_same_page(platform: Platform) -> None:
+def test_the_stored_values_are_those_of_the_page(platform: Platform) -> None:
     facts = hostile(platform)
-    path = store_coverage(platform.location, facts).replace(".html", ".json")
-    assert coverage_page(read_coverage(platform.location, path)) == coverage_page(facts)
+    store_coverage(platform.location, facts)
+    assert page_of(read_view(platform.location, facts.universe)) == coverage_page(facts)
 
 
-def test_a_report_of_another_form_is_an_error_with_the_next_step(platform: Platform) -> None:
-    for text in (b"[]", b"{}", b"not JSON", b'{"made_at": "2026-01-05T00:00:00+00:00", "limits": [], "months": 3}'):
-        with pytest.raises(LakeError, match="quantx coverage"):
-            parse_coverage(text, "reports/coverage/coverage.json")
+@pytest.mark.parametrize("text", [b"[]", b"{}", b"not JSON"])
+def test_values_of_another_form_are_an_error_with_the_next_step(platform: Platform, text: bytes) -> None:
+    platform.location.put("reports/coverage/coverage.view.json", text)
+    with pytest.raises(LakeError, match="quantx coverage"):
+        read_view(platform.location, None)

@@ -13,7 +13,7 @@ from quantx.providers.options.protocol import OptionMember
 
 def opened(content: bytes, name: str = "a.dbn", symbology: bytes | None = None) -> OptionMember:
     """Open a member of these bytes."""
-    form = form_of(name, content[:1024])
+    form = form_of(name, content[:1024], "mine")
     if form is None:
         raise MalformedPayload("no form")
     return form.open(name, io.BytesIO(content), len(content), lambda: symbology)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import stat
+import struct
 import zipfile
 from datetime import date
 from pathlib import Path
@@ -110,6 +111,22 @@ def test_a_name_that_leads_out_is_refused(tmp_path: Path, name: str) -> None:
         assert list(refused(archive).values()) == ["its name leads out of the archive"]
 
 
+def test_a_name_that_can_not_be_printed_is_refused(tmp_path: Path) -> None:
+    with open_archive(packed(tmp_path / "a.zip", {"\x1b[2Ja.dbn": CONTENT})) as archive:
+        assert refused(archive) == {"\\x1b[2Ja.dbn": "its name has characters that can't be printed"}
+
+
+def test_the_lists_are_those_of_the_manifest(tmp_path: Path) -> None:
+    days = b'[{"date": "2023-08-01", "condition": "available"}]'
+    members = {
+        NAME: CONTENT,
+        "condition.json": days,
+        "manifest.json": manifest(a=listed("condition.json", days + b" ")),
+    }
+    with pytest.raises(MalformedPayload, match=r"condition\.json has another SHA-256"):
+        open_archive(packed(tmp_path / "a.zip", members))
+
+
 def test_an_encrypted_member_is_refused(tmp_path: Path) -> None:
     path = packed(tmp_path / "a.zip", {NAME: CONTENT})
     content = bytearray(path.read_bytes())
@@ -192,10 +209,22 @@ def test_a_path_without_an_archive(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_hundred_thousand_members(tmp_path: Path) -> None:
-    path = tmp_path / "a.zip"
-    with zipfile.ZipFile(path, "w") as archive:
-        for number in range(100_000):
-            archive.writestr(f"{number}.dbn", b"x")
+    path, count = tmp_path / "a.zip", 100_000
+    one = packed(path, {"00000.dbn": b"x"}, zipfile.ZIP_STORED).read_bytes()
+    central = one.index(b"PK\x01\x02")
+    end = one.index(b"PK\x05\x06")
+    name = [f"{number:05d}".encode() for number in range(count)]
+    # Copies of one member with their places: zipfile would take seconds.
+    local = b"".join(one[:central].replace(b"00000", each) for each in name)
+    places = b"".join(
+        one[central:end].replace(b"00000", each)[:42] + struct.pack("<L", number * central) + each + b".dbn"
+        for number, each in enumerate(name)
+    )
+    zip64 = struct.pack("<4sQHHLLQQQQ", b"PK\x06\x06", 44, 45, 45, 0, 0, count, count, len(places), len(local))
+    locator = struct.pack("<4sLQL", b"PK\x06\x07", 0, len(local) + len(places), 1)
+    last = struct.pack("<4sHHHHLLH", b"PK\x05\x06", 0, 0, 0xFFFF, 0xFFFF, len(places), len(local), 0)
+    path.write_bytes(local + places + zip64 + locator + last)
     with open_archive(path) as opened:
-        assert len(opened.members) == 100_000
+        assert len(opened.members) == count
+        assert opened.members[-1].name == "99999.dbn"
         assert opened.head(opened.members[-1]) == b"x"

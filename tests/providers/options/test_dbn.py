@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 import databento_dbn
@@ -105,6 +106,20 @@ def test_a_record_without_a_contract_is_rejected_with_its_reason() -> None:
         "the record has no time",
     ]
     assert json.loads(rejected["row"][0])["instrument_id"] == 8
+
+
+def test_a_request_by_id_maps_ids_to_symbols() -> None:
+    after = MONDAY + timedelta(days=1)
+    by_id = [(7, CALL), (8, PUT)]
+    mappings = [
+        SimpleNamespace(
+            raw_symbol=str(number), intervals=[SimpleNamespace(start_date=MONDAY, end_date=after, symbol=symbol)]
+        )
+        for number, symbol in by_id
+    ]
+    kinds = {"stype_in": databento_dbn.SType.INSTRUMENT_ID, "stype_out": databento_dbn.SType.RAW_SYMBOL}
+    rows = all_rows(opened(file_of("cbbo-1m", quotes(), mappings=mappings, **kinds)))
+    assert rows["contract"].to_list() == ["SPY250815C00640000", "SPY1250815P00639500"]
 
 
 def test_symbology_beside_the_file_maps_what_its_header_does_not() -> None:

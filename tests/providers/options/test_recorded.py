@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import databento_dbn
 import numpy as np
 import polars as pl
 import pytest
@@ -108,6 +109,25 @@ def _records(content: bytes, name: str) -> list[dict[str, Any]] | None:
 def _plain(value: Any) -> Any:
     found = value.item() if isinstance(value, np.generic) else value
     return found.decode() if isinstance(found, bytes) else found
+
+
+def test_the_mappings_are_those_of_the_package() -> None:
+    compared = 0
+    for file in FILES:
+        content = plain_stream(io.BytesIO((RECORDED / file).read_bytes())).read()
+        if not content.startswith(b"DBN"):
+            continue
+        ours = read_header(io.BytesIO(content), file).intervals
+        names = (ours.symbols[each] for each in ours.symbol.tolist())
+        days = (each.astype("M8[D]").tolist() for each in (ours.start, ours.end))
+        theirs = [
+            (symbol, int(each["symbol"]), each["start_date"], each["end_date"])
+            for symbol, intervals in databento_dbn.Metadata.decode(content).mappings.items()
+            for each in intervals
+        ]
+        assert sorted(zip(names, ours.instrument.tolist(), *days, strict=True)) == sorted(theirs), file
+        compared += len(theirs)
+    assert compared > 190_000
 
 
 def test_a_cut_recording_is_refused_at_every_tenth() -> None:

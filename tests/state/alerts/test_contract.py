@@ -86,11 +86,9 @@ class TestAlerts:
         change(kit, [])
         assert kit.state.alerts.listed() == []
 
-    def test_old_messages_are_forgotten_once_no_channel_waits_for_them(self, kit: Kit) -> None:
-        change(kit, [], (message("M1"), ("slack",)), (message("M2"), ("slack",)))
-        first, _ = kit.state.alerts.waiting("slack", 10)
-        kit.state.alerts.end_delivery(first, "sent")
-        change(kit, [], now=NOW + timedelta(days=31))
+    def test_old_messages_are_forgotten_with_their_deliveries(self, kit: Kit) -> None:
+        change(kit, [], (message("M1"), ("slack",)), (message("M2", made_at=NOW + timedelta(days=1)), ("slack",)))
+        change(kit, [], now=NOW + timedelta(days=30, seconds=1))
         assert [row["message"] for row in kit.state.alerts.deliveries(10)] == ["M2"]
 
 
@@ -179,11 +177,18 @@ class TestAlertFacts:
                 Finding("vendors_disagree", "warn", "MSFT", "apart", source="yahoo"),
             ]
         )
-        found = kit.state.alert_facts.open_findings(["vendors_disagree"])
+        found, crowded = kit.state.alert_facts.open_findings(["vendors_disagree"], 1)
+        assert crowded == {}
         assert [(row["rule"], row["subject"], row["source"]) for row in found] == [
             ("late", "us", ""),
             ("vendors_disagree", "MSFT", "yahoo"),
         ]
+
+    def test_a_rule_with_very_many_findings_is_a_number(self, kit: Kit) -> None:
+        kit.state.findings.note([Finding("gap", "error", f"S{n}", "missing") for n in range(3)])
+        kit.state.findings.note([Finding("late", "error", "us", "no run")])
+        found, crowded = kit.state.alert_facts.open_findings([], 2)
+        assert ([row["rule"] for row in found], crowded) == (["late"], {"gap": 3})
 
     def test_a_vendor_in_back_off_has_the_time_of_its_first_refusal(self, kit: Kit) -> None:
         assert kit.state.alert_facts.refused_since() == []

@@ -19,6 +19,7 @@ from quantx.alerts.channels.texts import plain
 from quantx.core.alerts import AlertMessage
 
 _COLORS = {"error": "Attention", "warn": "Warning", "info": "Default"}
+_LONGEST = 250  # characters of a text: a request has 28 kB at most, a digest some twenty texts
 _GAP = 1.0  # seconds; a workflow takes four requests per second
 
 
@@ -34,7 +35,7 @@ class Teams(Channel):
 
     @override
     def send(self, message: AlertMessage) -> None:
-        post(self.url, json.dumps(self._document(message)).encode(), {})
+        post(self.url, json.dumps(self._document(message), ensure_ascii=False).encode(), {})
 
     def _document(self, message: AlertMessage) -> dict[str, Any]:
         color = "Good" if message.transition == "resolved" else _COLORS[message.severity]
@@ -57,4 +58,4 @@ class Teams(Channel):
 
 
 def _block(text: str, **look: Any) -> dict[str, Any]:
-    return {"type": "RichTextBlock", "inlines": [{"type": "TextRun", "text": plain(text), **look}]}
+    return {"type": "RichTextBlock", "inlines": [{"type": "TextRun", "text": plain(text, _LONGEST), **look}]}

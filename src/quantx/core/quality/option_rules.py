@@ -36,9 +36,9 @@ def _not_a_number(*columns: str) -> pl.Expr:
     return pl.any_horizontal(~pl.col(c).is_finite().fill_null(True) for c in columns)
 
 
-UNKNOWN_CONTRACT = "option_contract_unknown"
-REPEATED_ROW = "option_row_repeated"
-HALF_CHAIN_MISSING = "option_chain_half_missing"
+UNUSABLE_ROW = "option_row_usable"
+REPEATED_ROW = "option_row_once"
+HALF_CHAIN_MISSING = "option_chain_complete"
 
 CONTRACT_RULES = (
     Rule(
@@ -68,12 +68,13 @@ CONTRACT_RULES = (
 
 MEMBER_RULES = (
     Rule(
-        UNKNOWN_CONTRACT,
+        UNUSABLE_ROW,
         "reject",
         _ALL,
-        meaning="the row names no contract: the archive maps its instrument to none, or to several, on its day",
+        meaning="the archive maps the row's instrument to no contract, or to several, on its day, or the record"
+        " contradicts itself or another one (its reason stands beside it)",
         why="a price without a contract can't be used, and a guess gives it to the wrong one",
-        reference="the mappings in the header of each DBN file",
+        reference="the mappings in the header of each DBN file; open interest that exchanges report differently",
         broken=pl.lit(False),  # checked when the row is decoded
     ),
     Rule(
@@ -82,7 +83,7 @@ MEMBER_RULES = (
         _ALL,
         meaning="an earlier one of several different rows for the same contract and time (the last one is kept)",
         why="a minute that counts twice doubles what is summed, and two answers to one question can't both be right",
-        reference="pages of an archive that overlap; open interest that exchanges report differently",
+        reference="pages of an archive that overlap",
         broken=pl.lit(False),  # checked when the rows are sorted
     ),
     Rule(
@@ -121,7 +122,7 @@ QUOTE_RULES = (
         meaning="the bid is above the ask",
         why="the middle of a crossed quote is no price, and its implied volatility no volatility",
         reference="a consolidated quote in which one exchange is late",
-        broken=(pl.col("bid") > pl.col("ask")).fill_null(False),
+        broken=((pl.col("bid") > pl.col("ask")) & pl.col("bid").is_finite()).fill_null(False),
     ),
     Rule(
         "option_quote_in_session",

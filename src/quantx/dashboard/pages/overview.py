@@ -118,19 +118,12 @@ def _published_findings(lake: Lake) -> dict[str, int] | None:
 
 def _updated_universes(dashboard: Dashboard) -> frozenset[str] | None:
     """Return the universes of daily updates by the coverage of the last run; None where it does not have them."""
-    from quantx.pipeline.reporting.stored_coverage import coverage_path, read_coverage
+    from quantx.pipeline.reporting.coverage import read_view, view_path
 
-    path = coverage_path()
-    stored = dashboard.location.objects(path.rpartition("/")[0]).get(path)
-    if stored is None:
+    if not dashboard.location.has(view_path(None)):
         return None
-
-    def read() -> frozenset[str] | None:
-        rows = read_coverage(dashboard.location, path).freshness
-        known = rows["updated"].null_count() == 0 and rows.height > 0
-        return frozenset(rows.filter("updated")["universe"].drop_nulls()) if known else None
-
-    return dashboard.once_per_version("updated", stored.e_tag or stored, read)
+    names = read_view(dashboard.location, None)["updated"]
+    return None if names is None else frozenset(names)
 
 
 def _newest_report(location: LakeLocation) -> LastRun | None:

@@ -17,6 +17,7 @@ from quantx.dashboard.series.chart import (
     findings_of,
     markers_of,
     read_bars,
+    security_of,
     with_security,
 )
 from quantx.dashboard.series.request import SeriesRequest, address_of
@@ -41,7 +42,8 @@ def show(request: Request, dashboard: Dashboard) -> Response:
         wanted = SeriesRequest.parse(request.query_params)
         if not wanted.symbol:
             return _search(request, dashboard.lake, request.query_params.get("q", ""))
-        return _series(request, dashboard.lake, wanted)
+        with dashboard.lake.in_one_state("page of a series") as lake:
+            return _series(request, lake, wanted)
     except NotInLake as error:
         return _search(request, dashboard.lake, request.query_params.get("symbol", ""), str(error), status=404)
     except QuantxError as error:
@@ -52,11 +54,12 @@ def show(request: Request, dashboard: Dashboard) -> Response:
 def chart(request: Request, dashboard: Dashboard) -> Response:
     """Return the columns of the chart for the script of the page."""
     try:
-        lake = dashboard.lake
-        wanted = with_security(lake, SeriesRequest.parse(request.query_params))
-        bars = read_bars(lake, wanted)
-        markers = markers_of(actions_of(lake, wanted), findings_of(lake, wanted))
-        return JSONResponse(chart_of(lake, bars, markers), headers={"Cache-Control": "private, no-cache"})
+        with dashboard.lake.in_one_state("chart of a series") as lake:
+            wanted = with_security(lake, SeriesRequest.parse(request.query_params))
+            bars = read_bars(lake, wanted)
+            markers = markers_of(actions_of(lake, wanted), findings_of(lake, wanted))
+            columns = chart_of(lake, bars, markers)
+        return JSONResponse(columns, headers={"Cache-Control": "private, no-cache"})
     except QuantxError as error:
         status = 400 if isinstance(error, ConfigError) else 503
         return JSONResponse({"error": {"status": status, "message": str(error)}}, status)
@@ -74,6 +77,7 @@ def _series(request: Request, lake: Lake, wanted: SeriesRequest) -> Response:
         choices=requests,
         vendors=bars.vendors,
         carriers=carriers_of(lake, wanted.symbol) if wanted.on else [],
+        chosen=security_of(lake, wanted),
         warnings=bars.warnings,
         zone=bars.zone,
         name=_name_of(lake, wanted.symbol),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -23,6 +24,7 @@ from quantx.reader.arguments import to_date
 from quantx.reader.known_names import collected_warnings
 
 _MEMBERS, _CHANGES, _LISTS = 500, 100, 20  # shown
+_AT_ONCE = 8  # requests to the store
 
 
 _UNIVERSES = (
@@ -48,8 +50,8 @@ _OF_CHANGES = (
 )
 _LISTS_READ = (
     ShownColumn("at", "read at (UTC)"),
-    ShownColumn("decision"),
-    ShownColumn("members"),
+    ShownColumn("decision", level=True),
+    ShownColumn("members", "members after it"),
     ShownColumn("joined", text=True),
     ShownColumn("left", text=True),
     ShownColumn("why", text=True),
@@ -78,10 +80,10 @@ def show(request: Request, dashboard: Dashboard) -> Response:
 
 
 def _universe(request: Request, dashboard: Dashboard, name: str, on: date | None) -> Response:
-    lake = dashboard.lake
-    with collected_warnings() as warned:
+    with dashboard.lake.in_one_state("page of a universe") as lake, collected_warnings() as warned:
         members = lake.universe(name, on=on)
         intervals = lake.membership(name)
+        findings = lake.findings(name)
     return rendered(
         request,
         "universe.html",
@@ -95,7 +97,7 @@ def _universe(request: Request, dashboard: Dashboard, name: str, on: date | None
         lists=shown_table(
             decisions_of(dashboard.location, name), "Lists that were read, the newest first", _LISTS_READ
         ),
-        findings=finding_table(lake.findings(name)),
+        findings=finding_table(findings),
     )
 
 
@@ -125,7 +127,8 @@ def changes_of(intervals: pl.DataFrame) -> list[dict[str, Any]]:
 def decisions_of(location: LakeLocation, universe: str) -> list[dict[str, Any]]:
     """Return the decisions about the lists of a universe that the lake has: taken, refused or accepted."""
     paths = [path for path in location.paths(f"meta/snapshots/universe={universe}/") if _is_decision(path)]
-    return [_decision(location.get(path)) for path in sorted(paths, reverse=True)[:_LISTS]]
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return [*map(_decision, pool.map(location.get, sorted(paths, reverse=True)[:_LISTS]))]
 
 
 def _is_decision(path: str) -> bool:

@@ -12,10 +12,13 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from quantx.core.symbols import venue_of
+from quantx.core.tables import ACTIONS
 from quantx.dashboard.api.bounds import check_request
 from quantx.dashboard.api.resources import RESOURCES
 from quantx.dashboard.series.request import SeriesRequest
 from quantx.errors import NotInLake
+from quantx.reader.actions import ACTION_COLUMNS
+from quantx.reader.arguments import to_date
 from quantx.reader.known_names import collected_warnings
 from quantx.reader.lake import Lake
 
@@ -92,6 +95,10 @@ class Carried:
         """Return a day of that time, for the parameter `on`."""
         return str(self.last or self.first or "")
 
+    def includes(self, day: date) -> bool:
+        """Return whether the security carried the symbol on a day."""
+        return (self.first is None or self.first <= day) and (self.last is None or day <= self.last)
+
 
 def carriers_of(lake: Lake, symbol: str) -> list[Carried]:
     """Return the securities that carried a symbol, the latest last."""
@@ -102,8 +109,9 @@ def carriers_of(lake: Lake, symbol: str) -> list[Carried]:
 
 def security_of(lake: Lake, request: SeriesRequest) -> Carried | None:
     """Return the security that the request means: the one of its day, or the latest; None without a history."""
-    carriers = carriers_of(lake, request.symbol)
-    return next((each for each in carriers if each.day == request.on), carriers[-1] if carriers else None)
+    carriers, day = carriers_of(lake, request.symbol), to_date(request.on or None)
+    latest = carriers[-1] if carriers else None
+    return latest if day is None else next((each for each in carriers if each.includes(day)), latest)
 
 
 def with_security(lake: Lake, request: SeriesRequest) -> SeriesRequest:
@@ -115,10 +123,13 @@ def with_security(lake: Lake, request: SeriesRequest) -> SeriesRequest:
 
 
 def actions_of(lake: Lake, request: SeriesRequest) -> pl.DataFrame:
-    """Return the events of a symbol as known at the request's moment; none for one without any."""
+    """Return the events of a symbol as known at the request's moment; none for a vendor that sends none."""
+    given = {name: getattr(request, name) or None for name in ("as_of", "source", "on")}
     with collected_warnings():
-        given = {name: getattr(request, name) or None for name in ("as_of", "source", "on")}
-        return lake.actions(request.symbol, **given)
+        try:
+            return lake.actions(request.symbol, **given)
+        except NotInLake:
+            return ACTIONS.empty().select(ACTION_COLUMNS)
 
 
 def findings_of(lake: Lake, request: SeriesRequest) -> pl.DataFrame:

@@ -13,6 +13,7 @@ from typing import IO, Any, Protocol
 from quantx.core.model import Window
 from quantx.errors import MalformedPayload
 from quantx.providers.options.batch_lists import DESCRIPTIONS, DayCondition
+from quantx.providers.options.members import SkippedName
 from quantx.providers.options.protocol import MemberFacts, OptionForm
 from quantx.state.option_members.port import UNFINISHED_MEMBERS, ArchiveKey, MemberRecord, NewMember, OptionMembers
 
@@ -49,25 +50,6 @@ class ListedMember(Protocol):
         ...
 
 
-class SkippedMember(Protocol):
-    """A member that can't be imported."""
-
-    @property
-    def name(self) -> str:
-        """Return its name."""
-        ...
-
-    @property
-    def reason(self) -> str:
-        """Return why."""
-        ...
-
-    @property
-    def refused(self) -> bool:
-        """Return whether it should have been importable, but is unsafe, damaged or absent."""
-        ...
-
-
 class OpenArchive(Protocol):
     """An open archive, as quantx.providers.options.archives opens it."""
 
@@ -77,7 +59,7 @@ class OpenArchive(Protocol):
         ...
 
     @property
-    def skipped(self) -> Sequence[SkippedMember]:
+    def skipped(self) -> Sequence[SkippedName]:
         """Return the others."""
         ...
 

@@ -11,12 +11,15 @@ from quantx.core.merge import merge
 from quantx.core.option_tables import OPTIONS_CONTRACTS
 from quantx.core.table import Table
 from quantx.core.tables import QUARANTINE
+from quantx.errors import CommitConflict
 from quantx.lake.protocol import CommitContext, Committer
 from quantx.lake.store import LakeLocation
 from quantx.lake.table import LakeTable
-from quantx.pipeline.options.replace import Replaced, replace_sessions
+from quantx.pipeline.options.replace import Replaced, SessionMerge
+from quantx.pipeline.options.stage import TERMS
 from quantx.pipeline.options.staged import CommittedMember, StagedMember
 
+_TIDY = 20  # commits after which old files go away, and the log gets a checkpoint
 _ONCE = 1  # a member is committed once: the only version of its application transaction
 
 
@@ -66,18 +69,29 @@ class _Commit:
         )
 
     def _commit_rows(self) -> Replaced:
-        table = self._table(self._staged.table)
-        version = table.version()
+        table, revisions = self._table(self._staged.table), self._table(self._staged.table.revisions)
+        version, kept = table.version(), revisions.version()
         if table.is_committed(self._context):
+            self._remove([file.put.added.path for file in self._staged.files if file.put.is_new])
             return Replaced()
-        replaced = replace_sessions(self._location, table, self._staged, self._folder, self._corrects)
-        if replaced.superseded:
-            self._table(self._staged.table.revisions).exchange(
-                self._once_more(), (), replaced.superseded, read_at=self._table(self._staged.table.revisions).version()
-            )
-        table.exchange(self._context, replaced.gone, replaced.files, read_at=version)
-        self._location.delete([f"{table.table.path}/{path}" for path in replaced.unused])
+        merged = SessionMerge(self._location, table, self._staged, self._folder, self._corrects)
+        try:
+            replaced = merged.run()
+            if replaced.superseded:
+                revisions.exchange(self._once_more(), (), replaced.superseded, read_at=kept)
+                merged.note_kept()
+            table.exchange(self._context, replaced.gone, replaced.files, read_at=version)
+        except CommitConflict:
+            merged.undo()
+            raise
+        self._remove(replaced.unused)
+        if (table.version() or 0) % _TIDY == 0:
+            table.tidy()
         return replaced
+
+    def _remove(self, paths: Sequence[str]) -> None:
+        """Remove staged files that no commit needs."""
+        self._location.delete([f"{self._staged.table.path}/{path}" for path in paths])
 
     def _commit_contracts(self) -> None:
         incoming = self._staged.contracts
@@ -89,7 +103,8 @@ class _Commit:
             (pl.col("source") == self._staged.source)
             & pl.col("underlying").is_in(incoming["underlying"].unique().to_list())
         )
-        merged = merge(stored, _with_earliest(incoming, stored), OPTIONS_CONTRACTS)
+        states_terms = self._staged.kind == "contracts"
+        merged = merge(stored, _with_stored(incoming, stored, states_terms=states_terms), OPTIONS_CONTRACTS)
         if merged.superseded.height:
             self._table(OPTIONS_CONTRACTS.revisions).commit(self._once_more(), merged.superseded)
         table.commit(self._once_more(), merged.new, merged.changed, read_at=version)
@@ -116,11 +131,28 @@ class _Commit:
         return LakeTable(self._location, table)
 
 
-def _with_earliest(incoming: pl.DataFrame, stored: pl.DataFrame) -> pl.DataFrame:
-    """Return contracts with the earlier one of the stored and the incoming first session."""
-    earlier = stored.select("source", "contract", pl.col("first_date").alias("__stored"))
-    return (
-        incoming.join(earlier, on=["source", "contract"], how="left", maintain_order="left")
-        .with_columns(pl.min_horizontal("first_date", "__stored"))
-        .drop("__stored")
+def _with_stored(incoming: pl.DataFrame, stored: pl.DataFrame, *, states_terms: bool) -> pl.DataFrame:
+    """Return contracts with the earlier one of the stored and the incoming first session, and with the terms to store.
+
+    Terms that the vendor states replace those that the root implies, which replace none. A stated multiplier without a
+    deliverable makes the stored deliverable of another multiplier unknown.
+    """
+    both = incoming.join(
+        stored.select("source", "contract", pl.col("first_date", *TERMS).name.suffix("__stored")),
+        on=["source", "contract"],
+        how="left",
+        maintain_order="left",
+    )
+    known = {c: pl.col(f"{c}__stored") for c in TERMS}
+    if states_terms:
+        is_other = pl.col("multiplier") != known["multiplier"]
+        terms = [pl.coalesce(c, known[c]).alias(c) for c in TERMS if c != "deliverable"]
+        deliverable = pl.when(is_other).then("deliverable").otherwise(pl.coalesce("deliverable", known["deliverable"]))
+    else:
+        is_new = pl.col("first_date__stored").is_null()
+        terms = [pl.when(is_new).then(c).otherwise(known[c]).alias(c) for c in TERMS if c != "deliverable"]
+        deliverable = pl.when(is_new).then("deliverable").otherwise(known["deliverable"])
+    first = pl.min_horizontal("first_date", "first_date__stored")
+    return both.with_columns(first.alias("first_date"), *terms, deliverable.alias("deliverable")).select(
+        incoming.columns
     )

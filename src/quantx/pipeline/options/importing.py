@@ -163,11 +163,11 @@ class MemberImporter:
         self, archive: OpenArchive, member: ListedMember, found: MemberRecord, hold: MemberHold, done: ImportedMembers
     ) -> None:
         members = self.state.option_members
-        if member.sha256 is not None and self._is_known(found, member.sha256, done):
+        if member.sha256 is not None and self._is_known(found, member.sha256, self.source, done):
             return
         self._step("checking")
         digest = archive.check(member)
-        if member.sha256 is None and self._is_known(found, digest, done):
+        if member.sha256 is None and self._is_known(found, digest, self.source, done):
             return
         found = members.start(found.id, digest)
         form = self._form(archive, member)
@@ -175,6 +175,8 @@ class MemberImporter:
         with self._opened(archive, member) as stream:
             opened = form.open(member.name, stream, member.size, partial(archive.symbology, member))
             content = content_of(opened.facts, archive.days, found)
+            if self._is_known(found, digest, content.source, done):
+                return
             found = self._kept(archive, member, found, content.source)
             earlier = members.earlier(member.name.rpartition("/")[2], content, digest)
             if content.kind is None:
@@ -185,9 +187,9 @@ class MemberImporter:
             else:
                 self._store(opened, found, content, earlier, hold, done)
 
-    def _is_known(self, found: MemberRecord, digest: str, done: ImportedMembers) -> bool:
-        """Return whether these bytes were imported before, and record it."""
-        before = self.state.option_members.imported(digest, self.source)
+    def _is_known(self, found: MemberRecord, digest: str, source: str | None, done: ImportedMembers) -> bool:
+        """Return whether these bytes of a source (None: any) were imported before, and record it."""
+        before = self.state.option_members.imported(digest, source)
         if before is None:
             return False
         self.state.option_members.start(found.id, digest)

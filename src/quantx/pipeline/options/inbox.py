@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import PurePosixPath
 
 import structlog
@@ -18,11 +19,12 @@ from quantx.errors import ConfigError, MalformedPayload
 from quantx.lake.remote_file import copy_object, open_object
 from quantx.lake.store import LakeLocation, ListedObject
 from quantx.pipeline.fetching.own_work import OwnResult
-from quantx.pipeline.options.archive_plan import PlannedArchive, planned, record
+from quantx.pipeline.options.archive_plan import FormOf, PlannedArchive, planned, record
 from quantx.pipeline.options.importing import ImportedMembers, MemberImporter
 from quantx.pipeline.options.scratch import scratch_folder
 from quantx.pipeline.options.storing import store_of
 from quantx.pipeline.planning.plan import send_outbox
+from quantx.pipeline.runtime.import_sources import checked_source
 from quantx.pipeline.runtime.platform import Platform
 from quantx.providers.options.archives import OptionArchive, open_archive, open_zip
 from quantx.providers.options.batch_lists import DESCRIPTIONS
@@ -93,7 +95,8 @@ def import_task(platform: Platform, task: FetchTask) -> OwnResult | None:
         importer = MemberImporter(
             location=platform.location,
             state=platform.state,
-            form_of=form_of,
+            form_of=_form_of(found.archive),
+            source=_source_of(found.archive),
             store=store_of(platform),
             folder=folder,
             keep=platform.settings.options_keep,
@@ -108,7 +111,20 @@ def import_task(platform: Platform, task: FetchTask) -> OwnResult | None:
 
 
 def _plan(key: ArchiveKey, archive: OptionArchive) -> PlannedArchive:
-    return planned(key, archive, form_of)
+    return planned(key, archive, _form_of(key.archive))
+
+
+def _form_of(path: str) -> FormOf:
+    return partial(form_of, source=_source_of(path))
+
+
+def _source_of(path: str) -> str | None:
+    """Return the source that the folder of an archive names, for members that state none."""
+    folder = path.removeprefix(f"{INBOX}/").rpartition("/")[0].partition("/")[0]
+    try:
+        return checked_source(folder)
+    except ConfigError:
+        return None
 
 
 def _key(path: str, listed: ListedObject) -> ArchiveKey:

@@ -16,7 +16,7 @@ from quantx.core.quality.option_rules import CONTRACT_RULES, HALF_CHAIN_MISSING,
 from quantx.core.quality.rule import FINDING_SEVERITY, Rule, split_by
 from quantx.pipeline.options.rejections import Rejections
 from quantx.pipeline.options.sorted_runs import RANK
-from quantx.pipeline.options.staged import TABLE_OF
+from quantx.providers.options.kinds import TABLES_BY_KIND
 from quantx.providers.options.protocol import OptionKind
 
 # The lowest and the highest price of an underlying in a session, as traded; None where the lake has no bar of it.
@@ -134,7 +134,7 @@ class Judge:
     def _in_session(self, rows: pl.DataFrame, session: _Session) -> pl.Series:
         if session.hours is None:
             return pl.Series([False]).new_from_index(0, rows.height)
-        inside = rows["time"].is_between(*session.hours)
+        inside = rows["time"].is_between(*session.hours).fill_null(False)
         if self._around_the_clock.any():
             inside |= self._around_the_clock.gather(rows[RANK])
         return inside
@@ -179,14 +179,14 @@ class Judge:
                 f"the chain of {underlying} on {day} has fewer than half of its usual {few['usual']:,.0f} contracts at"
                 f" {few['minutes']} minutes, the first at {few['from']:%H:%M} UTC; download the session again",
                 source=self._source,
-                dataset=TABLE_OF[self._kind].name,
+                dataset=TABLES_BY_KIND[self._kind].name,
                 first_day=day,
                 last_day=day,
                 facts={"minutes": few["minutes"], "usual": few["usual"]},
             )
 
     def _finding(self, rule: Rule, underlying: str, day: date, rows: int) -> Finding:
-        table = TABLE_OF[self._kind].name
+        table = TABLES_BY_KIND[self._kind].name
         return Finding(
             rule.id,
             FINDING_SEVERITY[rule.severity],

@@ -12,13 +12,15 @@ from datetime import date, datetime
 
 import polars as pl
 
-from quantx.core.quality.option_rules import UNKNOWN_CONTRACT
+from quantx.core.quality.option_rules import UNUSABLE_ROW
 from quantx.core.quality.rule import POLICY_VERSION
 from quantx.core.table import Table
 from quantx.core.tables import QUARANTINE
 from quantx.pipeline.options.sorted_runs import RANK
 
-MOST_UNKNOWN = 1_000  # rows without a contract that stand in quarantine, by session and reason; the others are counted
+MOST_UNUSABLE = (
+    1_000  # rows without a contract or a value that stand in quarantine, by session and reason; the others are counted
+)
 
 _KEY = ["date", RANK, "rules"]
 
@@ -29,7 +31,7 @@ class Rejections:
 
     rows: int = 0
     _groups: list[pl.DataFrame] = field(default_factory=list)
-    _unknown: list[pl.DataFrame] = field(default_factory=list)
+    _unusable: list[pl.DataFrame] = field(default_factory=list)
     _seen: Counter[tuple[date, str]] = field(default_factory=Counter)
 
     def add(self, day: date, rows: pl.DataFrame) -> None:
@@ -47,13 +49,13 @@ class Rejections:
         if len(self._groups) > 64:
             self._groups = [self._grouped()]
 
-    def add_unknown(self, day: date, rows: pl.DataFrame) -> None:
-        """Add rows that name no contract: `reason`, and `row` as JSON."""
+    def add_unusable(self, day: date, rows: pl.DataFrame) -> None:
+        """Add rows that name no contract, or that the form refuses: `reason`, and `row` as JSON."""
         self.rows += rows.height
         for (reason,), part in rows.group_by("reason", maintain_order=True):
             seen = self._seen[day, str(reason)]
             self._seen[day, str(reason)] += part.height
-            self._unknown.append(part.head(max(0, MOST_UNKNOWN - seen)).with_columns(pl.lit(day).alias("date")))
+            self._unusable.append(part.head(max(0, MOST_UNUSABLE - seen)).with_columns(pl.lit(day).alias("date")))
 
     def quarantine(
         self, contracts: pl.DataFrame, table: Table, source: str, raw: str, known_from: datetime
@@ -64,7 +66,7 @@ class Rejections:
             groups = self._grouped()
             groups = groups.with_columns(contracts["contract"].gather(groups[RANK]).alias("symbol"))
             found.append(groups.select("symbol", "date", "rules", _counted().alias("row")))
-        found += self._unknown_rows(contracts)
+        found += self._unusable_rows(contracts)
         return (
             pl.concat(found)
             .with_columns(
@@ -87,22 +89,22 @@ class Rejections:
             .agg(pl.col("rows").sum(), pl.col("until").max(), pl.col("row").first())
         )
 
-    def _unknown_rows(self, contracts: pl.DataFrame) -> list[pl.DataFrame]:
-        """Return the quarantine rows of rows without a contract; their symbol is the member's underlying."""
+    def _unusable_rows(self, contracts: pl.DataFrame) -> list[pl.DataFrame]:
+        """Return the quarantine rows of refused rows; their symbol is the member's underlying."""
         underlyings = contracts["underlying"].unique().to_list()
         symbol = underlyings[0] if len(underlyings) == 1 else "*"
         further = [
-            {"date": day, "reason": reason, "row": f'{{"further_rows":{seen - MOST_UNKNOWN}}}'}
+            {"date": day, "reason": reason, "row": f'{{"further_rows":{seen - MOST_UNUSABLE}}}'}
             for (day, reason), seen in self._seen.items()
-            if seen > MOST_UNKNOWN
+            if seen > MOST_UNUSABLE
         ]
         schema = {"date": pl.Date, "reason": pl.String, "row": pl.String}
-        parts = [*self._unknown, pl.DataFrame(further, schema=schema)]
+        parts = [*self._unusable, pl.DataFrame(further, schema=schema)]
         return [
             part.select(
                 pl.lit(symbol).alias("symbol"),
                 "date",
-                pl.lit(UNKNOWN_CONTRACT).alias("rules"),
+                pl.lit(UNUSABLE_ROW).alias("rules"),
                 pl.struct("reason", "row").struct.json_encode().alias("row"),
             )
             for part in parts

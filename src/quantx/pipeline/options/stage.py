@@ -6,6 +6,7 @@ from their bytes, and the rows from the member alone: staging again after a kill
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -15,19 +16,24 @@ import numpy as np
 import polars as pl
 from ulid import ULID
 
+from quantx.core.deleted_rows import without_deleted
 from quantx.core.option_tables import OPTIONS_CONTRACTS
 from quantx.errors import MalformedPayload, QuantxError
 from quantx.lake.store import LakeLocation
 from quantx.lake.streamed_file import StreamedFile
-from quantx.pipeline.options.daily_rows import dated, once, summed_bars, with_places
+from quantx.lake.tombstones import deleted_of
 from quantx.pipeline.options.judge import Judge, PricesOf, no_prices
+from quantx.pipeline.options.repeated import once
 from quantx.pipeline.options.session_file import RowWriter
+from quantx.pipeline.options.sorted_files import prefix_of
 from quantx.pipeline.options.sorted_runs import RANK, SortedRuns
-from quantx.pipeline.options.staged import TABLE_OF, StagedFile, StagedMember
+from quantx.pipeline.options.staged import StagedFile, StagedMember
+from quantx.providers.options.kinds import TABLES_BY_KIND
 from quantx.providers.options.protocol import OptionBatch, OptionMember
 
 # Sessions that are open at the same time hold rows on the disk: of a member in the order of time, one is.
 MOST_OPEN_ROWS = 2_500_000
+TERMS = ("multiplier", "deliverable", "settlement")
 _ORDER: dict[str, tuple[str, ...]] = {"quotes_1m": ("time",), "trades": ("time", "publisher", "sequence")}
 _UNSEEN = np.iinfo(np.int32).max
 
@@ -67,12 +73,13 @@ class _Stage:
         facts = member.facts
         assert facts.kind is not None
         self._kind, self._facts, self._folder, self._location, self._raw = facts.kind, facts, folder, location, raw
-        self._table = TABLE_OF[facts.kind]
+        self._table = TABLES_BY_KIND[facts.kind]
         self._known_from = ULID.from_str(raw).datetime
         # By rank: the contracts of an underlying are neighbours, in the order of the rows of its file.
         order = member.contracts.with_row_index("__index").sort("underlying", maintain_order=True)
         self._ranks = pl.Series(RANK, np.argsort(order["__index"].to_numpy()).astype(np.uint32))
         self._contracts = order.drop("__index")
+        self._stones = [stone for stone in deleted_of(location).stones if stone.source == facts.source]
         self._first_seen = np.full(self._contracts.height, _UNSEEN, np.int32)
         self._judge = Judge(facts.kind, facts.source, self._contracts, prices)
         self._writer = RowWriter(
@@ -92,20 +99,30 @@ class _Stage:
     def add(self, batch: OptionBatch) -> None:
         """Take the rows of one batch."""
         if batch.rejected is not None and batch.rejected.height:
-            self._judge.rejections.add_unknown(batch.date, batch.rejected)
+            self._judge.rejections.add_unusable(batch.date, batch.rejected)
         if batch.rows.is_empty():
             return
         rows = batch.rows.with_columns(self._ranks.gather(batch.rows["contract_index"])).drop("contract_index")
-        if self._kind == "contracts":
-            self._note_seen(batch.date, rows)
-            self._terms.append(rows)
-            return
+        rows = self._without_deleted(batch.date, rows)
         rows = self._judge.accepted(batch.date, rows)
         self._note_seen(batch.date, rows)
-        if "month" in self._table.partitions:
+        if self._kind == "contracts":
+            self._terms.append(rows)
+        elif "month" in self._table.partitions:
             self._add_to_session(batch.date, rows)
         else:
-            self._add_daily(batch.date, rows)
+            self._daily.append(rows.with_columns(pl.lit(batch.date).alias("date")))
+
+    def _without_deleted(self, day: date, rows: pl.DataFrame) -> pl.DataFrame:
+        """Return rows without those of underlyings and days that were deleted for good."""
+        if not self._stones:
+            return rows
+        placed = rows.with_columns(
+            pl.lit(self._facts.source).alias("source"),
+            self._contracts["underlying"].gather(rows[RANK]).alias("underlying"),
+            pl.lit(day).alias("date"),
+        )
+        return without_deleted(self._table, placed, self._stones).select(rows.columns)
 
     def _note_seen(self, day: date, rows: pl.DataFrame) -> None:
         ranks = rows[RANK].to_numpy()
@@ -144,30 +161,21 @@ class _Stage:
         del self._open[day]
         self._closed.add(day)
 
-    def _add_daily(self, day: date, rows: pl.DataFrame) -> None:
-        rows = dated(self._kind, day, rows)
-        self._daily.append(with_places(rows) if self._kind == "ohlcv_1d" else rows)
-        if self._kind == "ohlcv_1d" and sum(part.height for part in self._daily) > MOST_OPEN_ROWS:
-            self._daily = [summed_bars(self._daily)]
-
     def _close_daily(self) -> None:
         """Write the rows of days as one file for each underlying and year."""
         if not self._daily:
             return
-        rows = summed_bars(self._daily) if self._kind == "ohlcv_1d" else pl.concat(self._daily)
-        order = ["date", RANK, *(["public_at"] if self._kind == "open_interest" else [])]
-        rows = rows.sort(order, maintain_order=True)
-        values = [c for c in self._table.values if c != "public_at"]
-        rows, earlier, same = once(rows, ["date", RANK], values)
+        rows = pl.concat(self._daily).sort("date", RANK, maintain_order=True)
+        rows, earlier, same = once(rows, ["date", RANK], list(self._table.values))
         self._repeated += same
-        for (day,), part in earlier.group_by("date"):
+        for (day,), part in earlier.group_by("date", maintain_order=True):
+            assert isinstance(day, date)
             self._judge.rejections.add(day, part)
-        columns = ["date", RANK, *self._table.values]
         for underlying, of_underlying in self._by_underlying(rows.sort(RANK, maintain_order=True)):
             by_year = of_underlying.sort("date", RANK).group_by(pl.col("date").dt.year(), maintain_order=True)
             for _, part in by_year:
                 file = self._file(underlying, part["date"][0], part["date"][-1])
-                self._writer.write(file.streamed, part.select(columns))
+                self._writer.write(file.streamed, part)
                 self._put(file)
 
     def _by_underlying(self, rows: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
@@ -191,10 +199,13 @@ class _Stage:
             return
         period = file.first.year * 100 + file.first.month if "month" in self._table.partitions else file.first.year
         partition = dict(zip(self._table.partitions, (file.underlying, str(period)), strict=True))
-        prefix = f"{file.first:%Y%m%d}" if file.first == file.last else f"{file.first:%Y%m%d}_{file.last:%Y%m%d}"
         self._rows += file.streamed.rows
-        put = file.streamed.put(self._location, partition, prefix)
-        self._files.append(StagedFile(underlying=file.underlying, first=file.first, last=file.last, put=put))
+        put = file.streamed.put(self._location, partition, prefix_of(file.first, file.last))
+        bounds = json.loads(put.added.statistics)
+        contracts = bounds["minValues"]["contract"], bounds["maxValues"]["contract"]
+        self._files.append(
+            StagedFile(underlying=file.underlying, first=file.first, last=file.last, contracts=contracts, put=put)
+        )
 
     def finish(self) -> StagedMember:
         """Write what is open; return the result."""
@@ -225,10 +236,8 @@ class _Stage:
         first = pl.Series("first_date", self._first_seen).cast(pl.Date)
         contracts = self._contracts.with_columns(first).with_row_index(RANK)
         if self._terms:
-            terms = pl.concat(self._terms, how="diagonal").group_by(RANK).agg(pl.all().drop_nulls().last())
-            stated = [c for c in ("multiplier", "deliverable", "settlement") if c in terms.columns]
-            contracts = contracts.join(terms.select(RANK, *stated), on=RANK, how="left", suffix="__stated")
-            contracts = contracts.with_columns(pl.coalesce(f"{c}__stated", c).alias(c) for c in stated)
+            terms = pl.concat(self._terms).unique(RANK, keep="last").select(RANK, *TERMS)
+            contracts = contracts.drop(TERMS).join(terms, on=RANK)
         return (
             contracts.filter(pl.Series(self._first_seen != _UNSEEN))
             .with_columns(

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
 import polars as pl
 
 from quantx.core.model import Finding
-from quantx.core.option_tables import OPTION_TABLES
 from quantx.core.table import Table
 from quantx.lake.streamed_file import PutFile
+from quantx.providers.options.kinds import TABLES_BY_KIND
 from quantx.providers.options.protocol import OptionKind
-
-TABLE_OF: Mapping[OptionKind, Table] = {  # by the kind of a member
-    "quotes_1m": OPTION_TABLES[1],
-    "quotes_1d": OPTION_TABLES[2],
-    "trades": OPTION_TABLES[3],
-    "ohlcv_1d": OPTION_TABLES[4],
-    "open_interest": OPTION_TABLES[5],
-    "contracts": OPTION_TABLES[0],
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +22,7 @@ class StagedFile:
     underlying: str
     first: date
     last: date  # inclusive
+    contracts: tuple[str, str]  # the first and the last one by name
     put: PutFile
 
 
@@ -55,7 +47,7 @@ class StagedMember:
     @property
     def table(self) -> Table:
         """Return the table of the rows."""
-        return TABLE_OF[self.kind]
+        return TABLES_BY_KIND[self.kind]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,6 +20,7 @@ from quantx.errors import ConfigError
 from quantx.lake.protocol import StoredTable, StoredTables
 from quantx.lake.sessions import calendars_of
 from quantx.pipeline.reporting.coverage_items import ITEM_COVERAGE, item_coverage
+from quantx.pipeline.reporting.coverage_options import OPTION_COVERAGE, option_coverage
 from quantx.pipeline.reporting.coverage_rates import RATE_COVERAGE, rate_coverage
 from quantx.state.gaps.port import Gaps
 from quantx.state.port import State
@@ -80,6 +81,8 @@ class CoverageFacts:
     items: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=ITEM_COVERAGE))
     # source, series, first, newest, due, expected, present (days), items (tenors or currencies); not of a universe
     rates: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=RATE_COVERAGE))
+    # source, dataset, underlying, first, newest, expected, present (sessions), rows; not of a universe
+    options: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=OPTION_COVERAGE))
     limits: tuple[str, ...] = LIMITS
 
     def as_json(self) -> dict[str, Any]:
@@ -138,6 +141,7 @@ def coverage_facts(
         scores=None if agreements is None else vendor_scores(agreements),
         items=item_coverage(tables, subjects),
         rates=rate_coverage(tables, now) if universe is None else pl.DataFrame(schema=RATE_COVERAGE),
+        options=option_coverage(tables) if universe is None else pl.DataFrame(schema=OPTION_COVERAGE),
     )
 
 

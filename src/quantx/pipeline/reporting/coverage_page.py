@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import polars as pl
@@ -23,15 +23,25 @@ from quantx.pages.views import (
 from quantx.pipeline.reporting.coverage_evidence import agreement_view, findings_view, proof_tables, rejects_view
 from quantx.pipeline.reporting.coverage_facts import CoverageFacts
 from quantx.pipeline.reporting.coverage_items import item_tables
+from quantx.pipeline.reporting.coverage_options import option_tables
 from quantx.pipeline.reporting.coverage_rates import rate_tables
 
 _WORST = 25  # symbols
 _NO_UNIVERSE = "in no universe"
+PAGE_VALUES = {
+    *("title", "lake", "made_at", "policy_version", "summary", "freshness", "completeness", "rejects", "findings"),
+    *("proofs", "agreement", "items", "rates", "limits", "updated"),
+}
 
 
 def coverage_page(facts: CoverageFacts) -> str:
     """Return the page as HTML."""
-    return render_page("quantx.pipeline.reporting", "coverage.html", **coverage_values(facts))
+    return page_of(coverage_values(facts))
+
+
+def page_of(values: Mapping[str, Any]) -> str:
+    """Return the page as HTML, from the values that `coverage_values` returns."""
+    return render_page("quantx.pipeline.reporting", "coverage.html", **values)
 
 
 def coverage_values(facts: CoverageFacts) -> dict[str, Any]:
@@ -50,8 +60,18 @@ def coverage_values(facts: CoverageFacts) -> dict[str, Any]:
         "agreement": agreement_view(facts),
         "items": list(item_tables(facts.items)),
         "rates": list(rate_tables(facts.rates)),
+        "options": list(option_tables(facts.options)),
         "limits": facts.limits,
+        "updated": _updated(facts),
     }
+
+
+def _updated(facts: CoverageFacts) -> list[str] | None:
+    """Return the universes of daily updates; None where the state did not name them."""
+    universes = facts.freshness
+    if universes.is_empty() or universes["updated"].null_count():
+        return None
+    return sorted(universes.filter("updated")["universe"].drop_nulls().unique())
 
 
 def _summary(facts: CoverageFacts) -> Iterable[tuple[str, str, str]]:

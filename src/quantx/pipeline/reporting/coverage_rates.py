@@ -63,4 +63,4 @@ def rate_tables(coverage: pl.DataFrame) -> Iterator[HtmlTable]:
         "share": "completeness, %",
     }
     if rows:
-        yield table_of(rows, "Published rates", heads)
+        yield table_of(rows, "Series of rates", heads)

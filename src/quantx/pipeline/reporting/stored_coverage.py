@@ -15,6 +15,7 @@ from quantx.lake.store import LakeLocation
 from quantx.pipeline.reporting.coverage import FOLDER
 from quantx.pipeline.reporting.coverage_facts import CoverageFacts
 from quantx.pipeline.reporting.coverage_items import ITEM_COVERAGE
+from quantx.pipeline.reporting.coverage_options import OPTION_COVERAGE
 from quantx.pipeline.reporting.coverage_rates import RATE_COVERAGE
 
 _Columns = Mapping[str, Any]
@@ -44,6 +45,7 @@ _SCHEMAS: Mapping[str, _Columns] = {
     "scores": _columns("source market", "month compared agreed wrong", "score"),
     "items": ITEM_COVERAGE,
     "rates": {name: pl.String if dtype == pl.Date else dtype for name, dtype in RATE_COVERAGE.items()},
+    "options": {name: pl.String if dtype == pl.Date else dtype for name, dtype in OPTION_COVERAGE.items()},
 }
 
 

@@ -1,6 +1,6 @@
 """Rows of a table with the same key: two committers on one table can leave them.
 
-Files are sorted, so that equal keys of one file are neighbours. Only files whose symbols and days overlap can share a
+Files are sorted, so that equal keys of one file are neighbours. Only files whose symbols and times overlap can share a
 key. Both keep the check small: no table is held in memory as a whole.
 """
 
@@ -19,7 +19,8 @@ from quantx.errors import DamagedObject
 from quantx.lake.replay import DataFile
 from quantx.lake.store import LakeLocation
 
-_SYMBOLS = ("symbol", "instrument")
+_TIMES = (*DAYS, "time")
+_SYMBOLS = ("symbol", "instrument", "contract")
 
 
 def doubled_keys(location: LakeLocation, path: str, table: Table, files: Sequence[DataFile]) -> pl.DataFrame:
@@ -39,13 +40,13 @@ def doubled_keys(location: LakeLocation, path: str, table: Table, files: Sequenc
 
 
 def overlapping(files: Sequence[DataFile], table: Table) -> Iterator[list[DataFile]]:
-    """Yield files of one partition whose days and symbols overlap."""
+    """Yield files of one partition whose times and symbols overlap."""
     partitions = defaultdict[tuple[Any, ...], list[DataFile]](list)
     for file in files:
         partitions[tuple(sorted(file.partition.items()))].append(file)
     for same in partitions.values():
         groups = [same]
-        for names in (DAYS, _SYMBOLS):
+        for names in (_TIMES, _SYMBOLS):
             column = next((c for c in names if c in table.key), None)
             if column is not None:
                 groups = [part for group in groups for part in _chains(group, column)]

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import date
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from types import TracebackType
 from typing import IO
 
@@ -33,7 +33,7 @@ from quantx.providers.options.batch_lists import (
 from quantx.providers.options.members import (
     Entry,
     Listing,
-    SkippedMember,
+    SkippedName,
     file_entry,
     holds_lean,
     is_zip,
@@ -65,7 +65,7 @@ class OptionArchive:
 
     path: Path
     members: list[ArchiveMember]  # by name
-    skipped: list[SkippedMember]
+    skipped: list[SkippedName]
     days: Mapping[date, DayCondition]
     _entries: dict[str, Entry]
     _lists: dict[str, BatchLists]  # by folder
@@ -109,7 +109,10 @@ class OptionArchive:
 
     def symbology(self, member: ArchiveMember) -> bytes | None:
         """Return symbology.json of the member's folder, for files whose own header maps no symbol."""
-        return _content(self._entries, _beside(member.name, SYMBOLOGY))
+        name = _folder(member.name) + SYMBOLOGY
+        content = _content(self._entries, name)
+        _check_list(content, self._lists.get(_folder(name), BatchLists()).files, name)
+        return content
 
 
 def open_archive(path: Path) -> OptionArchive:
@@ -149,8 +152,8 @@ def open_zip(file: IO[bytes], name: str) -> OptionArchive | None:
 def _archive(path: Path, listing: Listing, files: ExitStack, wanted: str | None) -> OptionArchive:
     lists = _read_lists(listing)
     names = sorted(name for name in listing.entries if wanted is None or name == wanted)
-    members = [_member(name, listing, lists) for name in names if PurePosixPath(name).name not in DESCRIPTIONS]
-    described = [SkippedMember(name, "it describes the archive") for name in names if _is_description(name)]
+    members = [_member(name, listing, lists) for name in names if not _is_description(name)]
+    described = [SkippedName(name, "it describes the archive") for name in names if _is_description(name)]
     absent = [] if wanted else _absent(listing, lists)
     return OptionArchive(
         path=path,
@@ -182,22 +185,21 @@ def _list(path: Path, listing: Listing, files: ExitStack) -> str | None:
 
 
 def _read_lists(listing: Listing) -> dict[str, BatchLists]:
-    folders = {str(PurePosixPath(name).parent) for name in listing.entries if _is_description(name)}
+    folders = {_folder(name) for name in listing.entries if _is_description(name)}
     lists = {}
     for folder in folders:
-        manifest, condition = (str(PurePosixPath(folder, name)) for name in (MANIFEST, CONDITION))
+        manifest, condition = folder + MANIFEST, folder + CONDITION
         stated = _content(listing.entries, manifest)
+        files = {} if stated is None else read_manifest(stated, manifest)
         days = _content(listing.entries, condition)
-        lists[folder] = BatchLists(
-            {} if stated is None else read_manifest(stated, manifest),
-            {} if days is None else read_condition(days, condition),
-        )
+        _check_list(days, files, condition)
+        lists[folder] = BatchLists(files, {} if days is None else read_condition(days, condition))
     return lists
 
 
 def _member(name: str, listing: Listing, lists: dict[str, BatchLists]) -> ArchiveMember:
-    folder = lists.get(str(PurePosixPath(name).parent), BatchLists())
-    day = day_in_name(PurePosixPath(name).name) if folder.days else None
+    folder = lists.get(_folder(name), BatchLists())
+    day = day_in_name(_file(name)) if folder.days else None
     stated = None if day is None else folder.days.get(day)
     return ArchiveMember(
         name=name,
@@ -208,13 +210,13 @@ def _member(name: str, listing: Listing, lists: dict[str, BatchLists]) -> Archiv
     )
 
 
-def _absent(listing: Listing, lists: dict[str, BatchLists]) -> list[SkippedMember]:
+def _absent(listing: Listing, lists: dict[str, BatchLists]) -> list[SkippedName]:
     """Return the files that a manifest lists and the archive lacks."""
     known = listing.entries.keys() | {each.name for each in listing.skipped}
     return [
-        SkippedMember(name, f"{MANIFEST} lists it, but the archive does not have it", refused=True)
+        SkippedName(name, f"{MANIFEST} lists it, but the archive does not have it", refused=True)
         for folder, each in sorted(lists.items())
-        for name in (_beside(f"{folder}/x" if folder != "." else "x", file) for file in each.files)
+        for name in (folder + file for file in each.files)
         if name not in known
     ]
 
@@ -229,6 +231,15 @@ def _content(entries: Mapping[str, Entry], name: str) -> bytes | None:
         return stream.read()
 
 
+def _check_list(content: bytes | None, files: Mapping[str, ListedFile], name: str) -> None:
+    """Raise MalformedPayload where a list differs from what the manifest states about it."""
+    stated = files.get(_file(name))
+    if content is None or stated is None or stated.sha256 is None:
+        return
+    if hashlib.sha256(content).hexdigest() != stated.sha256:
+        raise MalformedPayload(f"{name} has another SHA-256 than {MANIFEST} states; download the archive again")
+
+
 def _measured(stream: IO[bytes]) -> tuple[int, str]:
     digest, size = hashlib.sha256(), 0
     while chunk := stream.read(_CHUNK):
@@ -238,13 +249,17 @@ def _measured(stream: IO[bytes]) -> tuple[int, str]:
 
 
 def _listed(lists: Mapping[str, BatchLists], name: str) -> ListedFile:
-    place = PurePosixPath(name)
-    return lists.get(str(place.parent), BatchLists()).files.get(place.name, ListedFile(None, None))
+    return lists.get(_folder(name), BatchLists()).files.get(_file(name), ListedFile(None, None))
 
 
-def _beside(name: str, file: str) -> str:
-    return str(PurePosixPath(name).parent / file)
+def _folder(name: str) -> str:
+    """Return the folder of a member with its slash, empty for the top: what is beside it begins with this."""
+    return name[: len(name) - len(_file(name))]
+
+
+def _file(name: str) -> str:
+    return name.rpartition("/")[2]
 
 
 def _is_description(name: str) -> bool:
-    return PurePosixPath(name).name in DESCRIPTIONS
+    return _file(name) in DESCRIPTIONS

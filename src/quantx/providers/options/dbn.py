@@ -17,7 +17,7 @@ from quantx.errors import MalformedPayload
 from quantx.providers.options.dbn_days import DailyBars, OpenInterest
 from quantx.providers.options.dbn_definitions import Definitions
 from quantx.providers.options.dbn_header import DbnHeader, read_header
-from quantx.providers.options.dbn_layouts import DAY, LAYOUTS, NO_DAY, SOURCES, Layout
+from quantx.providers.options.dbn_layouts import DAY, LAYOUTS, NO_DAY, SOURCES, RecordLayout
 from quantx.providers.options.dbn_records import blocks, plain_stream
 from quantx.providers.options.dbn_rows import (
     NO_TRADE,
@@ -34,7 +34,7 @@ from quantx.providers.options.kinds import empty_rows
 from quantx.providers.options.members import reading
 from quantx.providers.options.protocol import MemberFacts, OptionBatch, OptionMember, Symbology
 from quantx.providers.options.sessions import session_before
-from quantx.providers.options.symbology import REASONS, Instruments, read_symbology
+from quantx.providers.options.symbology import NO_INTERVALS, REASONS, InstrumentMap, read_symbology
 
 NO_TIME = "the record has no time"
 
@@ -54,8 +54,8 @@ class DbnForm:
             plain = plain_stream(stream)
             header = read_header(plain, name)
         intervals = header.intervals
-        if not intervals and symbology is not None and (content := symbology()) is not None:
-            intervals = tuple(read_symbology(content, "symbology.json"))
+        if not len(intervals) and symbology is not None and (content := symbology()) is not None:
+            intervals = read_symbology(content, "symbology.json")
         layout, skipped = _layout(header)
         rows = None
         if layout is not None and plain is stream:
@@ -70,7 +70,7 @@ class DbnForm:
             last=session(header.last),
             rows=rows,
         )
-        instruments = Instruments(intervals if layout is not None else ())
+        instruments = InstrumentMap(intervals if layout is not None else NO_INTERVALS)
         read = iter(()) if layout is None else blocks(plain, name, header, layout, size)
         return DbnMember(name, facts, header, layout, instruments, read)
 
@@ -83,8 +83,8 @@ class DbnMember:
         name: str,
         facts: MemberFacts,
         header: DbnHeader,
-        layout: Layout | None,
-        instruments: Instruments,
+        layout: RecordLayout | None,
+        instruments: InstrumentMap,
         read: Iterator[Block],
     ) -> None:
         self._name, self._header, self._layout, self._instruments, self._read = name, header, layout, instruments, read
@@ -124,7 +124,7 @@ class DbnMember:
         if known.any():
             yield from rows.take(day_of(day), block[known], index[known])
 
-    def _rows_of_kind(self, layout: Layout) -> RowsOfKind:
+    def _rows_of_kind(self, layout: RecordLayout) -> RowsOfKind:
         if layout.kind == "quotes_1m":
             return Streamed(quotes)
         if layout.kind == "trades":
@@ -156,7 +156,7 @@ def _same_day(day: date) -> date:
     return day
 
 
-def _layout(header: DbnHeader) -> tuple[Layout | None, str | None]:
+def _layout(header: DbnHeader) -> tuple[RecordLayout | None, str | None]:
     """Return the layout of a file's records, or why no table takes them."""
     if header.schema is None:
         return None, "it is a live capture of several schemas; download each schema as a file"

@@ -46,7 +46,6 @@ class Definitions:
             # The deliverable of a root is that of its own multiplier.
             deliverable=pl.when(pl.coalesce("units", "multiplier") == pl.col("multiplier")).then("deliverable"),
             first_date=pl.lit(day),
-            last_date=pl.lit(day),
         )
         wrong = ~fits.to_numpy()
         reasons = pl.repeat(CONTRADICTION, int(wrong.sum()), eager=True)

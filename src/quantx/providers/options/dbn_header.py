@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import struct
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any, Protocol
@@ -10,13 +10,15 @@ from typing import Any, Protocol
 from quantx.errors import MalformedPayload
 from quantx.extras import extra
 from quantx.providers.options.dbn_layouts import DAY, UNDEFINED_TIME, VERSIONS
-from quantx.providers.options.symbology import Interval
+from quantx.providers.options.dbn_mapping import FIXED, read_intervals
+from quantx.providers.options.symbology import Intervals
 
 _MAGIC = b"DBN"
 _EPOCH = date(1970, 1, 1)
 _PREFIX = 8  # DBN, the version, and the length of the metadata
 # A month of SPY has 6 MB.
 _LONGEST = 128 << 20
+_LISTS = 5  # a definition of the schema, three lists of symbols, and the mappings
 
 
 class Readable(Protocol):
@@ -39,7 +41,7 @@ class DbnHeader:
     end: int | None  # exclusive
     limit: int | None  # of records, in the request
     ts_out: bool
-    intervals: tuple[Interval, ...]
+    intervals: Intervals
 
     @property
     def first(self) -> date:
@@ -70,45 +72,42 @@ def read_header(stream: Readable, name: str) -> DbnHeader:
     content = stream.read(length)
     if len(content) < length:
         raise MalformedPayload(f"{name} ends within its metadata; download it again")
-    return _understood(prefix + content, version, name)
+    return _understood(prefix, memoryview(content), name)
 
 
-def _understood(content: bytes, version: int, name: str) -> DbnHeader:
-    metadata = _decoded(content, name)
+def _understood(prefix: bytes, body: memoryview, name: str) -> DbnHeader:
+    version = prefix[3]
+    metadata = _decoded(prefix, bytes(body[:FIXED]), name)
+    try:
+        by_symbol = str(metadata.stype_out) == "instrument_id"
+        intervals = read_intervals(body, version, by_symbol=by_symbol)
+    except (struct.error, ValueError):
+        raise MalformedPayload(f"{name} has damaged metadata; download it again") from None
     return DbnHeader(
         version=version,
-        length=len(content),
+        length=len(prefix) + len(body),
         dataset=metadata.dataset,
         schema=None if metadata.schema is None else str(metadata.schema),
         start=metadata.start,
         end=None if metadata.end == UNDEFINED_TIME else metadata.end,
         limit=metadata.limit,
         ts_out=metadata.ts_out,
-        intervals=tuple(_intervals(metadata)),
+        intervals=intervals,
     )
 
 
-def _decoded(content: bytes, name: str) -> Any:
+def _decoded(prefix: bytes, fixed: bytes, name: str) -> Any:
+    """Return the metadata without its lists of symbols."""
     with extra("options", "reading DBN"):
         import databento_dbn
+    body = fixed + bytes(_LISTS * 4)
     try:
-        return databento_dbn.Metadata.decode(content)
+        return databento_dbn.Metadata.decode(prefix[:4] + len(body).to_bytes(4, "little") + body)
     except (KeyboardInterrupt, SystemExit):
         raise
     # The package panics on some damaged bytes, with an exception that is no Exception.
     except BaseException:  # noqa: BLE001
         raise MalformedPayload(f"{name} has damaged metadata; download it again") from None
-
-
-def _intervals(metadata: Any) -> Iterable[Interval]:
-    """Yield which symbol an instrument id had on which days; the request decides which of the two is the key."""
-    by_symbol = str(metadata.stype_out) == "instrument_id"
-    mappings: Mapping[str, list[dict[str, Any]]] = metadata.mappings
-    for key, intervals in mappings.items():
-        for each in intervals:
-            symbol, instrument = (key, each["symbol"]) if by_symbol else (each["symbol"], key)
-            if instrument.isdigit():
-                yield Interval(symbol, int(instrument), each["start_date"], each["end_date"])
 
 
 def _day(nanoseconds: int) -> date:

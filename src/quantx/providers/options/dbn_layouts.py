@@ -23,7 +23,7 @@ NO_DAY = UNDEFINED_TIME // DAY
 
 
 @dataclass(frozen=True)
-class Layout:
+class RecordLayout:
     """A schema that a table takes."""
 
     kind: OptionKind
@@ -39,19 +39,19 @@ class Layout:
         return np.dtype([*fields, ("ts_out", "u8")] if ts_out else fields)
 
 
-def _bars(rtype: int) -> Layout:
-    return Layout("ohlcv_1d", rtype, "ts_event", ("OHLCVMsg",) * 3)
+def _bars(rtype: int) -> RecordLayout:
+    return RecordLayout("ohlcv_1d", rtype, "ts_event", ("OHLCVMsg",) * 3)
 
 
 LAYOUTS = {
-    "cbbo-1m": Layout("quotes_1m", 0xC1, "ts_recv", ("CBBOMsg",) * 3),
-    "trades": Layout("trades", 0x00, "ts_recv", ("TradeMsg",) * 3),
+    "cbbo-1m": RecordLayout("quotes_1m", 0xC1, "ts_recv", ("CBBOMsg",) * 3),
+    "trades": RecordLayout("trades", 0x00, "ts_recv", ("TradeMsg",) * 3),
     "ohlcv-1s": _bars(0x20),
     "ohlcv-1m": _bars(0x21),
     "ohlcv-1h": _bars(0x22),
     "ohlcv-1d": _bars(0x23),
-    "statistics": Layout("open_interest", 0x18, "ts_recv", ("StatMsgV1", "StatMsgV1", "StatMsg")),
-    "definition": Layout(
+    "statistics": RecordLayout("open_interest", 0x18, "ts_recv", ("StatMsgV1", "StatMsgV1", "StatMsg")),
+    "definition": RecordLayout(
         "contracts", 0x13, "ts_recv", ("InstrumentDefMsgV1", "InstrumentDefMsgV2", "InstrumentDefMsg")
     ),
 }

@@ -9,7 +9,7 @@ import numpy as np
 
 from quantx.errors import MalformedPayload
 from quantx.providers.options.dbn_header import DbnHeader
-from quantx.providers.options.dbn_layouts import Layout
+from quantx.providers.options.dbn_layouts import RecordLayout
 from quantx.providers.options.dbn_rows import Block
 from quantx.providers.options.kinds import ROWS_PER_BATCH
 from quantx.providers.options.members import reading
@@ -29,7 +29,7 @@ def plain_stream(stream: IO[bytes]) -> Any:
     return pa.CompressedInputStream(pa.PythonFile(stream, "r"), "zstd") if head == _ZSTD else stream
 
 
-def blocks(stream: Any, name: str, header: DbnHeader, layout: Layout, size: int) -> Iterator[Block]:
+def blocks(stream: Any, name: str, header: DbnHeader, layout: RecordLayout, size: int) -> Iterator[Block]:
     """Yield at most 262,144 records at a time; MalformedPayload where one is not of the schema, or is cut.
 
     `size` is the size of the member, by which a stream that never ends is recognized.

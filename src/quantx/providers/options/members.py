@@ -28,12 +28,13 @@ _LARGEST_RATIO = 200
 _SMALL = 64 << 20
 _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA}
 _ENCRYPTED = 0x1
+_UNPRINTABLE = "its name has characters that can't be printed"
 _LINK = 0o120000
 _FILE_TYPE = 0o170000
 
 
 @dataclass(frozen=True)
-class SkippedMember:
+class SkippedName:
     """A member that is not read. A `refused` one is a failure of the import; the others only describe the archive."""
 
     name: str
@@ -54,11 +55,11 @@ class Listing:
     """The readable members of an archive by name, and the skipped ones."""
 
     entries: dict[str, Entry] = field(default_factory=dict)
-    skipped: list[SkippedMember] = field(default_factory=list)
+    skipped: list[SkippedName] = field(default_factory=list)
 
     def refuse(self, name: str, reason: str) -> None:
         """Skip a member as a failure."""
-        self.skipped.append(SkippedMember(printable(name), reason, refused=True))
+        self.skipped.append(SkippedName(printable(name), reason, refused=True))
 
 
 @contextmanager
@@ -89,7 +90,9 @@ def list_folder(folder: Path, listing: Listing, keep_open: Callable[[zipfile.Zip
         for file in sorted(files):
             path = Path(place, file)
             name = path.relative_to(root).as_posix()
-            if not path.resolve().is_relative_to(root):
+            if not name.isprintable():
+                listing.refuse(name, _UNPRINTABLE)
+            elif not path.resolve().is_relative_to(root):
                 listing.refuse(name, "it is a link to a place outside of the folder")
             elif not path.is_file():
                 listing.refuse(name, "it is no regular file")
@@ -148,6 +151,8 @@ def _open_in_zip(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> IO[bytes]
 def _refusal(member: zipfile.ZipInfo, times: int) -> str | None:
     if not _is_safe(member.orig_filename):
         return "its name leads out of the archive"
+    if not member.filename.isprintable():
+        return _UNPRINTABLE
     if member.flag_bits & _ENCRYPTED:
         return "it is encrypted; decrypt the archive first"
     if times > 1:

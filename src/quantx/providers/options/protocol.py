@@ -33,9 +33,6 @@ class MemberFacts:
 class OptionBatch:
     """Decoded rows of one session, at most 262,144.
 
-    `date` of open interest is the day of its publication, which `public_at` has as an instant: the store gives it to
-    the session before. Bars are of any length, and a row per exchange is allowed, with `time` (the bar's start) and
-    `publisher` beside the values: the store makes one bar of a session of them.
     `rows` has `contract_index` (UInt32, a row of the member's `contracts`) and the value columns of the table of the
     member's kind; undefined values are null. `rejected` has the rows that name no contract: `reason`, `row` (JSON).
     """

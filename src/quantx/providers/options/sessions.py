@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from datetime import date, timedelta
 
 import polars as pl
@@ -19,6 +19,13 @@ def session_before(day: date) -> date:
     days = calendar("XNYS").days
     at = bisect_left(days, day)
     return days[at - 1] if at else day - timedelta(days=1)
+
+
+def session_after(day: date) -> date:
+    """Return the first session of the American exchanges after a day; the day after where the calendar has none."""
+    days = calendar("XNYS").days
+    at = bisect_right(days, day)
+    return days[at] if at < len(days) else day + timedelta(days=1)
 
 
 def instant_in_new_york(day: pl.Expr, milliseconds: pl.Expr) -> pl.Expr:

@@ -35,6 +35,8 @@ from quantx.reader.explain.facts import Adjustment
 from quantx.reader.explain.filed_queries import FiledExplanations
 from quantx.reader.explain.filed_value import FiledValue
 from quantx.reader.explain.findings import findings_about
+from quantx.reader.explain.option_queries import OptionExplanations, option_named
+from quantx.reader.explain.option_value import OptionValue
 from quantx.reader.explain.rate_value import RateValue
 from quantx.reader.explain.reply import SoughtValues, find_reply, split_ratio
 from quantx.reader.explain.subject import STORED, Subject, SubjectRows, chosen_row, to_minute
@@ -62,7 +64,7 @@ _AGREEMENT = ("source_a", "source_b", "month", "sessions", "agreed", "verdict", 
 _DATASETS = ("bars",)  # of the raw objects with replies about bars
 
 
-class ExplainQueries(FiledExplanations):
+class ExplainQueries(FiledExplanations, OptionExplanations):
     """Explanations of values."""
 
     @one_state
@@ -76,7 +78,7 @@ class ExplainQueries(FiledExplanations):
         source: str | None = None,
         as_of: Day | None = None,
         public_by: Day | None = None,
-    ) -> Explanation | FiledValue | RateValue:
+    ) -> Explanation | FiledValue | RateValue | OptionValue:
         """Explain a value of a bar, a concept or a fact, or why there is none; the lake alone is read.
 
         The explanation has the value as traded, the vendor's reply with the row's place in it, the rules that the row
@@ -94,9 +96,16 @@ class ExplainQueries(FiledExplanations):
         the facts that the value is made of, with their filings and places in the replies, the concept's declaration,
         all versions of the value, and other sources' values.
 
+        A contract of options is named as in SPY250808C00630000; its fields are bid, ask and last of a minute, open,
+        high, low, close and volume, and open_interest.
+
         Raises NotInLake for a symbol or vendor that the lake does not know, and ConfigError for an invalid symbol, day
         or field, and if several securities carried the symbol.
         """
+        if (contract := option_named(symbol)) is not None:
+            if public_by is not None:
+                raise ConfigError("an option's value is public at its time: use as_of, not public_by")
+            return self._explain_option(contract, day, field, time, source, as_of)
         if field not in _FIELDS:
             self._check_field(field, time)
             return self._explain_filed(symbol, day, field, source, as_of, public_by)

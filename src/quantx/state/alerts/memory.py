@@ -68,8 +68,7 @@ class MemoryAlerts(Alerts):
             return [message for message, _ in change.messages]
 
     def _forget(self, now: datetime) -> None:
-        waiting = {key[0] for key, record in self._deliveries.items() if record.state == "waiting"}
-        old = {m.id for m in self._messages.values() if m.made_at < now - _KEPT} - waiting
+        old = {m.id for m in self._messages.values() if m.made_at < now - _KEPT}
         self._messages = {name: m for name, m in self._messages.items() if name not in old}
         self._deliveries = {key: record for key, record in self._deliveries.items() if key[0] not in old}
 
@@ -220,11 +219,14 @@ class MemoryAlertFacts(AlertFacts):
         )
 
     @override
-    def open_findings(self, rules: Collection[str]) -> list[Row]:
+    def open_findings(self, rules: Collection[str], most: int) -> tuple[list[Row], dict[str, int]]:
         rows = self._findings.listed(None, status="open")
         names = ("rule", "severity", "subject", "source", "dataset", "first_day", "message")
         chosen = [{n: r[n] for n in names} for r in rows if r["severity"] == "error" or r["rule"] in rules]
-        return sorted(chosen, key=lambda r: (r["rule"], r["subject"], r["source"], r["first_day"] or date.max))
+        crowded = {rule: count for rule, count in Counter(row["rule"] for row in chosen).items() if count > most}
+        left = [row for row in chosen if row["rule"] not in crowded]
+        left.sort(key=lambda r: (r["rule"], r["subject"], r["source"], r["first_day"] or date.max))
+        return left, crowded
 
     @override
     def refused_since(self) -> list[Row]:

@@ -137,8 +137,12 @@ class AlertFacts(Protocol):
         """Return the newest session of daily bars of the members of each enabled universe, as counts."""
         ...
 
-    def open_findings(self, rules: Collection[str]) -> list[Row]:
-        """Return rule, severity, subject, source, dataset, first_day, message of open findings: errors and `rules`."""
+    def open_findings(self, rules: Collection[str], most: int) -> tuple[list[Row], dict[str, int]]:
+        """Return the open findings of severity error and of `rules`, and the rules with more than `most`, by number.
+
+        A finding has rule, severity, subject, source, dataset, first_day and message. Those of the rules with more are
+        left out.
+        """
         ...
 
     def refused_since(self) -> list[Row]:

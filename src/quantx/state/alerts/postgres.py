@@ -104,8 +104,10 @@ class PostgresAlertFacts(AlertFacts):
         return [MemberProgress(**row) for row in self._database.rows("alerts.member_progress")]
 
     @override
-    def open_findings(self, rules: Collection[str]) -> list[Row]:
-        return self._database.rows("alerts.open_findings", rules=list(rules))
+    def open_findings(self, rules: Collection[str], most: int) -> tuple[list[Row], dict[str, int]]:
+        counts = self._database.rows("alerts.crowded_rules", rules=list(rules), most=most)
+        crowded = {row["rule"]: row["findings"] for row in counts}
+        return self._database.rows("alerts.open_findings", rules=list(rules), crowded=list(crowded)), crowded
 
     @override
     def refused_since(self) -> list[Row]:

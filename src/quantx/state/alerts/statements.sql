@@ -40,8 +40,7 @@ insert into alert_deliveries (message, channel, not_before, changed_at)
 select %(message)s, channel, %(now)s, %(now)s from unnest(%(channels)s::text[]) as c (channel);
 
 -- name: forget_messages
-delete from alert_messages m where made_at < %(now)s::timestamptz - interval '30 days'
-    and not exists (select from alert_deliveries d where d.message = m.id and d.state = 'waiting');
+delete from alert_messages where made_at < %(now)s::timestamptz - interval '30 days';
 
 -- name: waiting
 select d.channel, d.attempts, d.not_before, m.id, m.topic, m.transition, m.severity, m.title, m.lines, m.made_at
@@ -107,7 +106,14 @@ select universe, min(symbol) as symbol, watermark, count(*) as members from (
 -- name: open_findings
 select rule, severity, subject, source, dataset, first_day, message from findings
 where status = 'open' and (severity = 'error' or rule = any(%(rules)s::text[]))
+    and rule <> all(%(crowded)s::text[])
 order by rule, subject, source, first_day;
+
+-- name: crowded_rules
+-- Rules with more open findings than are read one by one.
+select rule, count(*) as findings from findings
+where status = 'open' and (severity = 'error' or rule = any(%(rules)s::text[]))
+group by rule having count(*) > %(most)s;
 
 -- name: refused_since
 select source, reason, closed_until, refused_since from quota

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from typing_extensions import override
 
@@ -239,17 +239,15 @@ class MemoryTasks(ShownTasks):
             record = self._held(task)
             if record is None:
                 return False
-            for name, rows in (("new", new), ("changed", changed), ("rejected", rejected)):
-                record.rows[name] += rows
+            record.add_rows(new=new, changed=changed, rejected=rejected)
             record.becomes("done", self._records.clock.now())
-            record.error_class = record.last_error = None
             return True
 
     @override
     def resend_lost(self, seconds: float) -> int:
         with self._records.lock:
             overdue = self._records.clock.now() - timedelta(seconds=seconds)
-            lost = [task for task in self._records.tasks.values() if _is_lost(task, overdue)][:_MOST_RESENT]
+            lost = [task for task in self._records.tasks.values() if task.is_lost(overdue)][:_MOST_RESENT]
             for task in lost:
                 task.updated_at = self._records.clock.now()
                 self._records.outbox[task.id] = None
@@ -410,18 +408,7 @@ class MemoryTasks(ShownTasks):
 
     def _as_held(self, task: TaskRecord) -> FetchTask:
         series = self._records.series.get(task.series)
-        has_history = series is not None and series.watermark is not None
-        return FetchTask(
-            id=task.id,
-            run_id=task.run_id,
-            kind=task.kind,
-            series=task.series,
-            window=task.window,
-            attempts=task.attempts,
-            fence=task.fence,
-            has_history=has_history,
-            fallback=task.fallback,
-        )
+        return task.as_held(has_history=series is not None and series.watermark is not None)
 
     def _held(self, task: FetchTask) -> TaskRecord | None:
         """Return the record of a task where it is still held under this fencing number, else None."""
@@ -440,9 +427,3 @@ def _order(new: NewTask) -> tuple[object, ...]:
 def _group(series: Series, window: Window) -> tuple[object, ...]:
     """Return the key that tasks of one request have in common."""
     return (series.source, series.dataset, series.timeframe, window)
-
-
-def _is_lost(task: TaskRecord, overdue: datetime) -> bool:
-    if task.state == "pending":
-        return task.not_before < overdue and task.updated_at < overdue
-    return task.state == "leased" and task.lease_until is not None and max(task.lease_until, task.updated_at) < overdue

@@ -1,0 +1,1 @@
+"""Queries of options: chains, series of quotes, expirations and open interest."""
