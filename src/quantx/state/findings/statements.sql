@@ -57,15 +57,18 @@ where status = 'open' and rule = %(rule)s and (%(source)s::text is null or sourc
 order by subject collate "C", source collate "C", dataset collate "C", first_day nulls first;
 
 -- name: list_findings
--- Findings for display, by severity and the latest first; `limit` null: all of them.
-select id, rule, subject, source, dataset, first_day, last_day, severity, message, facts, status, first_seen, last_seen,
-       settled_at, settled_by, reason
-from findings
-where (%(status)s::text is null or status = %(status)s) and (%(rule)s::text is null or rule = %(rule)s)
-  and (%(subject)s::text is null or subject = %(subject)s) and (%(source)s::text is null or source = %(source)s)
-  and (%(severity)s::text is null or severity = %(severity)s)
-order by array_position(array['error', 'warn', 'info'], severity), last_seen desc, id desc
-limit %(limit)s::bigint offset %(offset)s::bigint;
+-- Findings for display, by severity and the latest first; `limit` null: all of them. Only their ids are sorted.
+with chosen as (
+    select id, array_position(array['error', 'warn', 'info'], severity) as place from findings
+    where (%(status)s::text is null or status = %(status)s) and (%(rule)s::text is null or rule = %(rule)s)
+      and (%(subject)s::text is null or subject = %(subject)s) and (%(source)s::text is null or source = %(source)s)
+      and (%(severity)s::text is null or severity = %(severity)s)
+    order by place, last_seen desc, id desc
+    limit %(limit)s::bigint offset %(offset)s::bigint
+)
+select f.id, f.rule, f.subject, f.source, f.dataset, f.first_day, f.last_day, f.severity, f.message, f.facts, f.status,
+       f.first_seen, f.last_seen, f.settled_at, f.settled_by, f.reason
+from findings f join chosen c on c.id = f.id order by c.place, f.last_seen desc, f.id desc;
 
 -- name: find
 -- A finding by its id.
