@@ -71,8 +71,14 @@ class DbnForm:
             rows=rows,
         )
         instruments = InstrumentMap(intervals if layout is not None else NO_INTERVALS)
-        read = iter(()) if layout is None else blocks(plain, name, header, layout, size)
-        return DbnMember(name, facts, header, layout, instruments, read)
+        return DbnMember(
+            name=name,
+            facts=facts,
+            header=header,
+            layout=layout,
+            instruments=instruments,
+            read=iter(()) if layout is None else blocks(plain, name, header, layout, size),
+        )
 
 
 class DbnMember:
@@ -80,6 +86,7 @@ class DbnMember:
 
     def __init__(
         self,
+        *,
         name: str,
         facts: MemberFacts,
         header: DbnHeader,
