@@ -13,7 +13,7 @@ from quantx.errors import ConfigError, IncompleteData, NotInLake
 from quantx.reader.options.moments import ChainMoment
 from quantx.reader.options.session_quotes import COLUMNS, SessionQuotes
 
-from .conftest import DAYS, EARLY, OptionLake
+from ..option_lake import DAYS, EARLY, OptionLake
 
 
 def brute_force(rows: list[dict[str, Any]], at: datetime, source: str, adjusted: bool) -> dict[str, dict[str, Any]]:
