@@ -41,9 +41,13 @@ def stored_bars(lake: Lake, symbol: str, source: str | None, first: date, last: 
 
 
 def neighbours(
-    bars: pl.DataFrame, name: str, days: tuple[date, date], rejected: Mapping[str, Any] | None = None
+    bars: pl.DataFrame,
+    name: str,
+    days: tuple[date, date],
+    rejected: Mapping[str, Any] | None = None,
+    state: str = "rejected",
 ) -> Neighbours:
-    """Return the chart and the table of some bars; `rejected` is a row (date, prices, volume) that is not among them.
+    """Return the chart and the table of some bars, with a `rejected` row (date, prices, volume) by its `state`.
 
     The days in question are marked.
     """
@@ -57,12 +61,12 @@ def neighbours(
     point = [_positive(row["close"]) if row["date"] == odd else 0.0 for row in rows]
     label = f"closes of {name}, {dates[0]} to {dates[-1]}" if dates else f"closes of {name}"
     if odd is not None:
-        label += f"; the point is the rejected row of {odd}"
+        label += f"; the point is the {state} row of {odd}"
     drawn = sum(value > 0 for value in kept) > 1
     lines: list[tuple[str, str, Sequence[float]]] = [("close", "close", kept), ("rejected", "rejected", point)]
     marks = [(day, f"{day}") for day in sorted(set(days)) if dates and dates[0] <= day <= dates[-1]]
     chart = line_chart(dates, lines if any(point) else lines[:1], marks) if drawn else None
-    shown = [row | {"row": "rejected" if row["date"] == odd else "in the lake"} for row in rows]
+    shown = [row | {"row": state if row["date"] == odd else "in the lake"} for row in rows]
     return Neighbours(chart, label, table_of(shown, f"{label}; as traded", _HEADS))
 
 

@@ -160,9 +160,8 @@ def _around(lake: Lake, row: Mapping[str, Any]) -> Neighbours | None:
     bars = stored_bars(lake, row["symbol"], row["source"], row["date"], row["date"])
     if bars is None or bars.is_empty():
         return None
-    return neighbours(
-        bars, f"{row['symbol']} of {row['source']}", (row["date"], row["date"]), values | {"date": row["date"]}
-    )
+    rejected, state = values | {"date": row["date"]}, "rejected" if row["state"] == "open" else row["state"]
+    return neighbours(bars, f"{row['symbol']} of {row['source']}", (row["date"], row["date"]), rejected, state)
 
 
 def _selection(filters: Filters) -> RowSelection:
