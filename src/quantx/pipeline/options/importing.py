@@ -163,11 +163,11 @@ class MemberImporter:
         self, archive: OpenArchive, member: ListedMember, found: MemberRecord, hold: MemberHold, done: ImportedMembers
     ) -> None:
         members = self.state.option_members
-        if member.sha256 is not None and self._is_known(found, member.sha256, self.source, done):
+        if member.sha256 is not None and self._is_known(found, member.sha256, self.source, archive.days, done):
             return
         self._step("checking")
         digest = archive.check(member)
-        if member.sha256 is None and self._is_known(found, digest, self.source, done):
+        if member.sha256 is None and self._is_known(found, digest, self.source, archive.days, done):
             return
         found = members.start(found.id, digest)
         form = self._form(archive, member)
@@ -175,7 +175,7 @@ class MemberImporter:
         with self._opened(archive, member) as stream:
             opened = form.open(member.name, stream, member.size, partial(archive.symbology, member))
             content = content_of(opened.facts, archive.days, found)
-            if self._is_known(found, digest, content.source, done):
+            if self._is_known(found, digest, content.source, archive.days, done):
                 return
             found = self._kept(archive, member, found, content.source)
             earlier = members.earlier(member.name.rpartition("/")[2], content, digest)
@@ -187,10 +187,17 @@ class MemberImporter:
             else:
                 self._store(opened, found, content, earlier, hold, done)
 
-    def _is_known(self, found: MemberRecord, digest: str, source: str | None, done: ImportedMembers) -> bool:
+    def _is_known(
+        self,
+        found: MemberRecord,
+        digest: str,
+        source: str | None,
+        days: Mapping[date, DayCondition],
+        done: ImportedMembers,
+    ) -> bool:
         """Return whether these bytes of a source (None: any) were imported before, and record it."""
         before = self.state.option_members.imported(digest, source)
-        if before is None:
+        if before is None or self._is_restored(found, before, days):
             return False
         self.state.option_members.start(found.id, digest)
         self.state.option_members.finish(
@@ -198,6 +205,16 @@ class MemberImporter:
         )
         done.known += 1
         return True
+
+    def _is_restored(self, found: MemberRecord, before: MemberRecord, days: Mapping[date, DayCondition]) -> bool:
+        """Return whether the vendor went back to these bytes, after a correction that was imported meanwhile."""
+        content = _content_of_record(before)
+        modified = found.modified if content is None else _modified(days, content.first_day, content.last_day, found)
+        if content is None or modified is None or before.sha256 is None:
+            return False
+        others = self.state.option_members.earlier(before.name.rpartition("/")[2], content, before.sha256)
+        between = others[0].modified if others else None
+        return between is not None and (before.modified or date.min) < between < modified
 
     def _form(self, archive: OpenArchive, member: ListedMember) -> OptionForm:
         with archive.open(member) as stream:
@@ -326,9 +343,15 @@ def content_of(facts: MemberFacts, days: Mapping[date, DayCondition], listed: Me
         kind=facts.kind,
         first_day=facts.first,
         last_day=facts.last,
-        modified=max((each.modified for each in stated if each.modified), default=listed.modified),
+        modified=_modified(days, facts.first, facts.last, listed),
         condition=", ".join(conditions) or (_AVAILABLE if stated else listed.condition),
     )
+
+
+def _modified(days: Mapping[date, DayCondition], first: date, last: date, listed: MemberRecord) -> date | None:
+    """Return when the vendor last changed one of the days; without such a list, what the member's record has."""
+    stated = (each.modified for day, each in days.items() if first <= day <= last and each.modified)
+    return max(stated, default=listed.modified)
 
 
 def _content_of_record(member: MemberRecord) -> MemberContent | None:
