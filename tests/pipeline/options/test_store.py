@@ -103,6 +103,16 @@ class TestASession:
         assert read[0].equals(read[1])
         assert list(lake.folder.iterdir()) == []
 
+    def test_frees_the_disk_while_it_is_merged(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        for limit in ("MOST_HELD_ROWS", "ROWS_PER_RUN", "ROWS_PER_RANGE"):
+            monkeypatch.setattr(sorted_runs, limit, 2)
+        runs = sorted_runs.SortedRuns(tmp_path, 3, ("time",))
+        for minute in (1, 2):
+            times = [at(13, 30 + minute)] * 3
+            runs.add(pl.DataFrame({"rank": pl.Series([0, 1, 2], dtype=pl.UInt32), "time": times}))
+        left = [(rows["rank"].to_list(), len(list(tmp_path.iterdir()))) for rows in runs.ranges()]
+        assert left == [([0, 0], 4), ([1, 1], 2), ([2, 2], 0)]
+
     def test_again_changes_nothing(self, lake: Lake) -> None:
         lake.store(a_session())
         before = LakeTable(lake.location, OPTIONS_QUOTES_1M).version()
