@@ -20,8 +20,9 @@ from quantx.core.option_tables import (
 from quantx.core.table import Table
 from quantx.core.tables import QUARANTINE, TABLES
 from quantx.core.tombstones import SymbolDays, Tombstone
-from quantx.errors import MalformedPayload
+from quantx.errors import LakeError, MalformedPayload
 from quantx.lake.store import LakeLocation, open_location
+from quantx.lake.streamed_file import StreamedFile
 from quantx.lake.table import LakeTable, open_tables
 from quantx.lake.tombstones import write_tombstone
 from quantx.pipeline.options import sorted_runs
@@ -138,6 +139,13 @@ class TestASession:
 
 
 class TestAFailure:
+    @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+    def test_of_a_full_disk_is_an_outage_of_the_lake_and_not_of_the_member(self) -> None:
+        rows = OPTIONS_CONTRACTS.empty().drop(OPTIONS_CONTRACTS.partitions)
+        file = StreamedFile(OPTIONS_CONTRACTS, Path("/dev/full"))
+        with pytest.raises(LakeError, match=r"can't be written to /dev/full: No space left on device$"):
+            file.write(rows.clear(1).to_arrow(compat_level=pl.CompatLevel.oldest()))
+
     def test_of_the_bytes_leaves_no_file(self, lake: Lake) -> None:
         class Cut(ListedMember):
             def batches(self):  # type: ignore[no-untyped-def]

@@ -16,6 +16,7 @@ import structlog
 from typing_extensions import override
 from ulid import ULID
 
+from quantx.core.foreign_errors import file_fact
 from quantx.errors import MalformedPayload, ProviderError, QuantxError
 from quantx.lake.store import LakeLocation
 from quantx.pipeline.options.archive_plan import HEAD, FormOf, ListedMember, OpenArchive, PlannedArchive, record
@@ -144,7 +145,7 @@ class MemberImporter:
             try:
                 self._import(archive, member, found, hold, done)
             except (ProviderError, OSError) as error:
-                why = error.strerror or type(error).__name__ if isinstance(error, OSError) else str(error)
+                why = file_fact(error) if isinstance(error, OSError) else str(error)
                 self._fail(found, type(error).__name__, why, done)
             except QuantxError:
                 raise
