@@ -186,7 +186,12 @@ class MemberImporter:
                 why = f"a version of {earlier[0].modified} is imported; this one is of {content.modified}"
                 self._leave(found, "superseded", content, why, done)
             else:
-                self._store(opened, found, content, earlier, hold, done)
+
+                def confirm() -> None:
+                    archive.confirm(member)
+                    hold.confirm()
+
+                self._store(opened, found, content, earlier, confirm, done)
 
     def _is_known(
         self,
@@ -249,13 +254,13 @@ class MemberImporter:
         found: MemberRecord,
         content: MemberContent,
         earlier: Sequence[MemberRecord],
-        hold: MemberHold,
+        confirm: Callable[[], None],
         done: ImportedMembers,
     ) -> None:
         assert found.raw is not None
         self._step("staging")
         arrival = Arrival(member=found, raw=found.raw, corrects=[each.raw for each in earlier if each.raw])
-        counts = self.store(_Observed(opened, self._note_rows), self.folder, arrival, hold.confirm)
+        counts = self.store(_Observed(opened, self._note_rows), self.folder, arrival, confirm)
         self.state.option_members.finish(found.id, "done", content, counts)
         done.done += 1
         done.rows += counts.rows
