@@ -367,6 +367,12 @@ class TestTradesAndContracts:
             lake.store(each, raw)
         assert lake.rows(OPTIONS_CONTRACTS).select("multiplier", "deliverable").rows() == [(40.0, None)] * 2
 
+    def test_definitions_of_a_part_of_the_mapped_contracts_are_stored(self, lake: Lake) -> None:
+        stated = {"multiplier": 100.0, "deliverable": "100 SPY", "settlement": "PM"}
+        terms = [{"of": of, **stated} for of in (PUT, LATE_CALL)]
+        lake.store(member("contracts", LISTED, batch("contracts", terms, LISTED), schema="definition"))
+        assert lake.rows(OPTIONS_CONTRACTS).select("contract", "first_date").rows() == [(PUT, DAY), (LATE_CALL, DAY)]
+
 
 class TestCompaction:
     def test_makes_one_sorted_file_of_a_session_that_came_by_contract(self, lake: Lake) -> None:
