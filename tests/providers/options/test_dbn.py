@@ -153,6 +153,8 @@ def test_daily_bars_are_over_the_exchanges(version: int) -> None:
                       volume=[10, 30, 20])  # fmt: skip
     rows = all_rows(opened(file_of("ohlcv-1d", content, version=version)))
     assert rows.rows() == [(MONDAY, "SPY250815C00640000", 0.02, 0.09, 0.01, 0.03, 60)]
+    content["volume"][2] = 2**64 - 1  # undefined: the sum is not known, and the bar breaks its rule
+    assert all_rows(opened(file_of("ohlcv-1d", content, version=version)))["volume"].to_list() == [None]
 
 
 def test_shorter_bars_make_a_day_only_where_they_cover_it() -> None:
@@ -207,6 +209,8 @@ def test_definitions(version: int) -> None:
         ("SPY1250815P00639500", 150.0, None, "PM"),
     ]
     assert rejections(opened(file_of("definition", content, version=version))) == [CONTRADICTION]
+    content["contract_multiplier"] = [0, -1, 0]  # states none
+    assert all_rows(opened(file_of("definition", content, version=version)))["multiplier"].to_list() == [100.0, None]
 
 
 def test_a_record_with_the_sending_time_is_longer() -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from datetime import date
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from quantx.providers.options.dbn_rows import Block, Index, instants, prices, rejected
@@ -46,7 +47,7 @@ class DailyBars:
                 "weight": block["volume"].astype(np.int64),
                 "publisher": np.ascontiguousarray(block["publisher_id"]),
                 **{name: prices(block[name]) for name in ("open", "high", "low", "close")},
-                "volume": block["volume"].astype(np.int64),
+                "volume": _volumes(block["volume"]),
             }
         ).with_columns(last="first", last_weight="weight", last_publisher="publisher")
         self._days[day] = _bar_each(pl.concat([self._days[day], bars]) if day in self._days else bars)
@@ -113,6 +114,12 @@ class OpenInterest:
             yield OptionBatch(date=session, rows=rows, rejected=_refused(unclear, CONFLICT, self._contracts))
 
 
+def _volumes(values: npt.NDArray[np.uint64]) -> pl.Series:
+    """Return volumes; one that no count can have is null, and so is the sum over the exchanges then."""
+    whole = pl.Series(values.astype(np.int64))
+    return whole.set(whole < 0, None)
+
+
 def _bar_each(bars: pl.DataFrame) -> pl.DataFrame:
     """Return one bar per contract, of bars that cover its parts."""
     earliest = ["first", "weight", "publisher"]
@@ -124,7 +131,7 @@ def _bar_each(bars: pl.DataFrame) -> pl.DataFrame:
             pl.col("close", *latest).sort_by(latest, descending=[True, True, False]).first(),
             pl.col("high").max(),
             pl.col("low").min(),
-            pl.col("volume").sum(),
+            pl.when(pl.col("volume").is_not_null().all()).then(pl.col("volume").sum()).alias("volume"),
         )
         .select(bars.columns)
     )

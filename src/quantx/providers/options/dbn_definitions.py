@@ -33,7 +33,7 @@ class Definitions:
                 "price": prices(block["strike_price"]),
                 "units": block["contract_multiplier"].astype(np.float64),
             }
-        ).with_columns(pl.col("units").replace(float(_UNDEFINED), None))
+        ).with_columns(pl.when(pl.col("units").is_between(0, _UNDEFINED, closed="none")).then("units").alias("units"))
         both = pl.concat([self._contracts[index], stated], how="horizontal")
         fits = both.select(
             (pl.col("symbol").str.replace_all(" ", "") == pl.col("contract"))
