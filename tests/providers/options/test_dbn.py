@@ -42,7 +42,12 @@ def file_of(schema: str, content: Records, symbols: Any = SYMBOLS, **facts: Any)
 
 
 @VERSIONS
-@pytest.mark.parametrize("pack", [bytes, compress])
+def compress_in_parallel(content: bytes) -> bytes:
+    """Return zstd as pzstd writes it: a frame without content, then frames of a part each."""
+    return b"\x50\x2a\x4d\x18" + (4).to_bytes(4, "little") + b"size" + compress(content[:99]) + compress(content[99:])
+
+
+@pytest.mark.parametrize("pack", [bytes, compress, compress_in_parallel])
 def test_quotes(version: int, pack: Callable[[bytes], bytes]) -> None:
     content = quotes(
         bid_px_00=[15 * CENT, 2**63 - 1],

@@ -15,6 +15,7 @@ from quantx.providers.options.kinds import ROWS_PER_BATCH
 from quantx.providers.options.members import reading
 
 _ZSTD = b"\x28\xb5\x2f\xfd"
+_SKIPPED = b"\x2a\x4d\x18"  # the end of a mark of a frame without content, which parallel compressors put first
 # Few bytes can expand to terabytes. Quotes shrink to a quarter, equal records to a hundredth.
 _MOST_EXPANDED = 1_000
 _ALWAYS_READ = 256 << 20
@@ -26,7 +27,8 @@ def plain_stream(stream: IO[bytes]) -> Any:
 
     head = stream.read(len(_ZSTD))
     stream.seek(0)
-    return pa.CompressedInputStream(pa.PythonFile(stream, "r"), "zstd") if head == _ZSTD else stream
+    compressed = head == _ZSTD or (head[1:] == _SKIPPED and head[0] >> 4 == 5)
+    return pa.CompressedInputStream(pa.PythonFile(stream, "r"), "zstd") if compressed else stream
 
 
 def blocks(stream: Any, name: str, header: DbnHeader, layout: RecordLayout, size: int) -> Iterator[Block]:
