@@ -172,6 +172,16 @@ class TestCron:
         assert run("remove", "--yes")[0] == 0
         assert table.read_text() == f"{before}\n0 2 * * * echo later\n"
 
+    def test_lines_in_another_encoding_or_with_other_ends_stay(
+        self, run: Callable[..., tuple[int, str]], tmp_path: Path
+    ) -> None:
+        before = "# Zürich\r\n0 1 * * * echo\r\n".encode("latin-1") + b"# \x0c\xc2\x85 \r x\n"
+        (tmp_path / "table").write_bytes(before)
+        assert run("install", "--with", "cron", "--yes")[0] == 0
+        assert (tmp_path / "table").read_bytes().startswith(before)
+        assert run("remove", "--yes")[0] == 0
+        assert (tmp_path / "table").read_bytes() == before
+
     def test_a_crontab_that_refuses_is_not_changed(
         self, run: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:

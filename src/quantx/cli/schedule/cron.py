@@ -136,9 +136,11 @@ def _write(text: str) -> None:
 
 
 def _crontab(*arguments: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
+    """Run crontab. Its bytes come back as they went: other lines may end in CR LF, or be in another encoding."""
+    given = None if text is None else text.encode("utf-8", "surrogateescape")
     try:
-        return subprocess.run(
-            ["crontab", *arguments], input=text, capture_output=True, text=True, timeout=_SECONDS, check=False
-        )
+        done = subprocess.run(["crontab", *arguments], input=given, capture_output=True, timeout=_SECONDS, check=False)
     except (OSError, subprocess.TimeoutExpired):
         raise ConfigError("crontab can't be run; install cron, or use --with systemd") from None
+    output, errors = (each.decode("utf-8", "surrogateescape") for each in (done.stdout, done.stderr))
+    return subprocess.CompletedProcess(done.args, done.returncode, output, errors)
