@@ -15,7 +15,7 @@ from functools import partial
 
 import structlog
 
-from quantx.alerts.channels.channel import Channel, NotDelivered
+from quantx.alerts.channels.channel import Channel, NotDelivered, PartlyDelivered
 from quantx.core.model import Clock
 from quantx.pipeline.runtime.threads import Runtime
 from quantx.state.alerts.port import Alerts, Delivery
@@ -95,6 +95,10 @@ class Sender:
             within(self.limit, partial(channel.send, delivery.message))
         except NotDelivered as error:
             return self._failed(delivery, error)
+        except PartlyDelivered as error:
+            alerts.end_delivery(delivery, "sent", str(error))
+            log.warning("alert.partly_sent", channel=channel.name, message=delivery.message.id, error=str(error))
+            return SentCounts(sent=1)
         alerts.end_delivery(delivery, "sent")
         log.info("alert.sent", channel=channel.name, message=delivery.message.id, topic=delivery.message.topic)
         return SentCounts(sent=1)
