@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
+from quantx.dashboard.api.formats import FORMATS
 from quantx.dashboard.api.resources import RESOURCES
 from quantx.reader import open_lake
 
@@ -39,6 +43,29 @@ def test_bars_are_those_of_the_python_interface(client: TestClient, lake_folder:
     assert read["known_from"].tolist() == expected["known_from"].to_list()
     as_json = rows_of(client, BARS, symbols="AAA,BBB", **how)
     assert [row["close"] for row in as_json] == expected["close"].to_list()
+
+
+def test_an_answer_is_written_before_it_is_sent(client: TestClient) -> None:
+    """A client that reads slowly keeps no frame in memory: a large answer waits in a file."""
+    frame = pl.DataFrame({"text": ["x" * 1000] * 2000, "value": [float("nan")] * 2000})
+    for form in FORMATS.values():
+        written = form.written(frame, {"query": "bars"})
+        assert isinstance(written.file, tempfile.SpooledTemporaryFile)
+        assert written.file._rolled  # type: ignore[attr-defined]
+        assert len(b"".join(written.pieces())) == written.size
+        assert written.file.closed
+    plain = client.get(BARS, params={"symbols": "AAA"}, headers={"accept-encoding": "identity"})
+    assert int(plain.headers["content-length"]) == len(plain.content)
+
+
+def test_a_full_disk_is_an_error_before_the_answer_begins(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(frame: pl.DataFrame, facts: Any, file: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setitem(FORMATS, "json", replace(FORMATS["json"], write=full))  # type: ignore[arg-type]
+    answer = client.get(BARS, params={"symbols": "AAA"})
+    assert (answer.status_code, answer.json()["error"]["kind"]) == (503, "Busy")
+    assert "temporary folder" in answer.json()["error"]["message"]
 
 
 def test_a_list_may_be_given_twice_or_with_commas(client: TestClient) -> None:

@@ -65,9 +65,9 @@ class Mail(Channel):
         if failure is not None:  # raised here and not above: the caught error may contain the address
             raise failure
         if refused:
-            codes = ", ".join(str(code) for code in sorted({code for code, _ in refused.values()}))
             some = f"{len(refused)} of {len(self.recipients)} recipients"
-            raise PartlyDelivered(f"it refuses {some}: SMTP {codes}; the others have the message")
+            answers = ", ".join(map(str, sorted({code for code, _ in refused.values()})))
+            raise PartlyDelivered(f"it refuses {some}: SMTP {answers}; the others have the message")
 
     def _send(self, message: AlertMessage) -> Mapping[str, tuple[int, bytes]]:
         """Send a message; return the recipients that the server refused, with its answers."""
