@@ -112,6 +112,24 @@ class TestTransitions:
             lab.clock.move(minutes=30)
         assert hours == ["01 12:30", "02 12:30"]
 
+    def test_a_clock_that_was_ahead_delays_nothing(self, lab: Lab) -> None:
+        context, book = lab.context(alerts_digest="12:30"), Book(errors=[NotDelivered("it answers HTTP 500")])
+        lab.clock.move(days=10, hours=1)
+        lab.state.findings.note([JUMP])
+        check_and_send(context, channels={"webhook": book})  # the alert and a digest of that day, which wait
+        lab.clock.move(days=-10, minutes=-15)
+        lab.state.findings.resolve("close_jump", ["AAPL"], "corrected")
+        for _ in range(3):
+            check_and_send(context, channels={"webhook": book})
+            lab.clock.move(minutes=15)
+        finding = "Finding: close_jump, AAPL yahoo"
+        assert sorted(titles(book)) == [
+            "Daily digest: 1 open",
+            "Daily digest: nothing is wrong",
+            finding,
+            f"Resolved: {finding}",
+        ]
+
 
 class TestSending:
     def sender(self, lab: Lab, *channels: Book, attempts: int = 3) -> Sender:

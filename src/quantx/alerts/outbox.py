@@ -78,6 +78,8 @@ class Sender:
         while waiting := alerts.waiting(channel.name, _PAGE):
             for delivery in waiting:
                 pause = max(0.0, (delivery.not_before - self.clock.now()).total_seconds())
+                if pause > 2 * _LONGEST_NAMED:  # no attempt is put off so far: the clock was wrong
+                    pause = 0.0
                 too_late = self.runtime.monotonic() + pause > until and (pause > 0 or total != SentCounts())
                 if too_late or self.runtime.wait(pause):
                     return total
