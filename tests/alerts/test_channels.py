@@ -91,6 +91,15 @@ class TestHttp:
         assert len(section["text"]["text"]) <= 3000
         assert "\u202e" not in header["text"]["text"] + section["text"]["text"]
 
+    def test_slack_gets_the_last_line_of_a_long_message(self) -> None:
+        receiver = HttpReceiver()
+        with listening(receiver) as port:
+            lines = (*("x" * 1000,) * 22, "Next: read this.")
+            slack(f"http://127.0.0.1:{port}/").send(replace(MESSAGE, lines=lines))
+        text = receiver.requests[0].json["blocks"][1]["text"]["text"]
+        assert text.endswith("• Next: read this.")
+        assert len(text) <= 3000
+
     def test_teams_gets_a_card_whose_texts_are_no_markdown(self) -> None:
         receiver = HttpReceiver(answers=[(202, {})])
         with listening(receiver) as port:
