@@ -38,10 +38,8 @@ class CronLines(Scheduler):
 
     @override
     def install(self, jobs: Sequence[ScheduledJob]) -> None:
-        others = self._without_block(_read())
-        if others and not others.endswith("\n"):
-            others += "\n"
-        _write(others + self._block(jobs))
+        # First: SHELL, PATH and CRON_TZ in other lines apply to what follows them.
+        _write(self._block(jobs) + self._without_block(_read()))
 
     @override
     def installed(self) -> str:
