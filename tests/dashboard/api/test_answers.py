@@ -58,6 +58,19 @@ def test_an_answer_is_written_before_it_is_sent(client: TestClient) -> None:
     assert int(plain.headers["content-length"]) == len(plain.content)
 
 
+def test_a_wide_answer_is_formatted_in_pieces_too() -> None:
+    class Sizes(io.BytesIO):
+        def write(self, data: Any) -> int:
+            sizes.append(len(data))
+            return super().write(data)
+
+    frame = pl.select(pl.repeat(1.5, 6000).alias(f"c{n}") for n in range(100))
+    for name in ("json", "csv"):
+        sizes: list[int] = []
+        FORMATS[name].write(frame, {}, Sizes())
+        assert max(sizes) <= sum(sizes) / 3 + 100
+
+
 def test_a_full_disk_is_an_error_before_the_answer_begins(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(frame: pl.DataFrame, facts: Any, file: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
