@@ -16,7 +16,9 @@ import pytest
 
 from quantx.dashboard.api.formats import FORMATS
 from quantx.dashboard.api.resources import RESOURCES
+from quantx.dashboard.api.tags import answer_tag
 from quantx.reader import open_lake
+from quantx.settings import load_settings
 
 from ..client import reader_of
 from ..conftest import TestClient
@@ -161,9 +163,21 @@ def test_the_same_rows_are_not_sent_again(client: TestClient) -> None:
     assert client.get(f"{BARS}?symbols=AAA&format=csv", headers=tag).status_code == 200
 
 
+def test_two_lakes_have_two_tags() -> None:
+    settings = load_settings(lake_url="/lake/a")
+    tags = {
+        answer_tag("bars", {}, "json", {"bars_1d": 4}, each) for each in (settings, load_settings(lake_url="/lake/b"))
+    }
+    assert len(tags) == 2
+
+
 def test_an_answer_that_depends_on_the_time_has_no_tag(client: TestClient) -> None:
     assert "etag" not in client.get("/api/v1/coverage").headers
     assert "etag" in client.get("/api/v1/coverage?until=2024-01-05").headers
+    panel = "/api/v1/panel?symbols=AAA&field="
+    assert "etag" in client.get(f"{panel}close").headers
+    of_concepts = client.get(f"{panel}revenue")  # its rows reach to the last close by now
+    assert (of_concepts.status_code, "etag" in of_concepts.headers) == (200, False)
 
 
 def test_missing_symbols_are_warnings_of_the_answer(client: TestClient) -> None:

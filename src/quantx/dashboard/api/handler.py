@@ -74,7 +74,7 @@ def _answer(request: Request, dashboard: Dashboard, lake: Lake, resource: Resour
     headers = {"Cache-Control": "private, no-cache", "Vary": "Accept, Authorization"}
     # The versions first: a commit meanwhile makes the tag older than the rows, never newer.
     versions = lake.versions(resource.table_names)
-    if resource.needs is None or resource.needs in arguments:
+    if not resource.by_now(arguments):
         headers["ETag"] = answer_tag(resource.name, arguments, form.name, versions, dashboard.settings)
         if is_known(request.headers.get("if-none-match"), headers["ETag"]):
             return Response(status_code=304, headers=headers)
