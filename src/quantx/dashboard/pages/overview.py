@@ -39,6 +39,7 @@ def show(request: Request, dashboard: Dashboard) -> Response:
 def read_facts(dashboard: Dashboard) -> OverviewFacts:
     """Return what the lake and, where it answers, the state know now."""
     settings = dashboard.settings
+    limit = settings.alert_limit("freshness_missed") or 0.0
     facts = OverviewFacts(
         times=due_times(settings, dashboard.now()),
         lake_problem="",
@@ -46,7 +47,7 @@ def read_facts(dashboard: Dashboard) -> OverviewFacts:
         in_azure=settings.lake_url.startswith(_AZURE),
     )
     try:
-        facts = replace(facts, universes=read_freshness(dashboard.lake, facts.times))
+        facts = replace(facts, universes=read_freshness(dashboard.lake, facts.times, limit))
     except QuantxError as error:
         facts = replace(facts, lake_problem=str(error))
     of_state = dashboard.from_state(_read_state)
