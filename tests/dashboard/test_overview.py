@@ -273,6 +273,7 @@ def test_without_a_state_the_reports_of_the_lake_are_read(tmp_path: Path) -> Non
     for day, failed in (("2024-03-11", 1), ("2024-03-12", 2)):
         report = {"run_id": f"R{day}", "started_at": f"{day}T06:00:00+00:00", "tasks": 9, "results": {"failed": failed}}
         open_location(lake).put(f"reports/daily/{day}/R{day}.json", json.dumps(report).encode())
+    open_location(lake).put("reports/daily/2024-03-12/S-damaged.json", b'{"run_id": "S')
     dashboard = Dashboard(load_settings(lake_url=lake, state_url=str(tmp_path / "none")), lambda: NOW)
     facts = read_facts(dashboard)
     assert facts.last_run == LastRun(id="R2024-03-12", at=at(TUESDAY, 6), tasks=9, failed=2, unfinished=False)

@@ -32,6 +32,8 @@ def post(url: SecretStr, body: bytes, headers: Mapping[str, str]) -> None:
             status, answer = response.status_code, response.headers
     except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:  # OSError: the file of certificates
         failure = _fact(error)
+    except UnicodeError:  # a host with an empty or a too long part
+        failure = "it is not a valid address"
     if failure:  # raised here and not above: the caught error contains the address
         raise NotDelivered(failure)
     if 200 <= status < 300:

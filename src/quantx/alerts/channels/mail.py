@@ -54,6 +54,8 @@ class Mail(Channel):
             failure = NotDelivered("its reply breaks the SMTP protocol")
         except OSError as error:
             failure = NotDelivered(network_fact(error))
+        except UnicodeError:
+            failure = NotDelivered("its host is not valid, or user or password has characters other than ASCII")
         if failure is not None:  # raised here and not above: the caught error may contain the address
             raise failure
 
