@@ -164,6 +164,14 @@ class TestHttp:
         assert len(receiver.requests) == 1
 
 
+@pytest.mark.parametrize("scheme", ["https", "smtp"])
+def test_a_host_that_can_not_be_is_no_crash(scheme: str) -> None:
+    url = SecretStr(f"{scheme}://ho..st/{SECRET}")
+    mail = Mail(url=url, sender="q@firm", recipients=("a@firm",), installation="lab")
+    channel = mail if scheme == "smtp" else Slack(url=url, installation="lab")
+    assert "not" in str(refusal(channel))
+
+
 class TestMail:
     @pytest.fixture
     def tls(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
@@ -202,6 +210,13 @@ class TestMail:
         with listening(server) as port:
             self.mail(port, login=False).send(MESSAGE)
         assert len(server.mails) == 1
+
+    def test_a_password_that_smtp_does_not_take_is_no_crash(self, tls: ssl.SSLContext) -> None:
+        with listening(SmtpReceiver(tls=tls, user=("me", "x"))) as port:
+            mail = replace(self.mail(port), url=SecretStr(f"smtp://me:{SECRET}%C3%BC@127.0.0.1:{port}"))
+            failure = refusal(mail)
+        assert "other than ASCII" in str(failure)
+        assert failure.__context__ is None  # the caught error has the password
 
     def test_an_untrusted_certificate_gets_no_password(self, tmp_path: Path) -> None:
         _, context = certificate(tmp_path)
