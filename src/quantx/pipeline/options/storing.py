@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 
 from quantx.core.tables import BARS_1D
-from quantx.errors import Busy
+from quantx.errors import Busy, MalformedPayload
 from quantx.lake.protocol import Tables
 from quantx.pipeline.options.commit import commit_member
 from quantx.pipeline.options.importing import Arrival, Store
@@ -41,7 +41,11 @@ def _store(
     confirm: Callable[[], None],
 ) -> MemberCounts:
     staged = stage_member(member, folder, location=platform.location, raw=arrival.raw, prices=prices)
-    confirm()
+    try:
+        confirm()
+    except MalformedPayload:
+        platform.location.delete(staged.new_objects)
+        raise
     committed = _committed(platform, staged, arrival, folder)
     platform.state.findings.note(staged.findings)
     return MemberCounts(staged.rows, committed.changed + committed.removed, staged.rows_rejected)
