@@ -174,18 +174,22 @@ class MemberImporter:
         self._step("reading the header")
         with self._opened(archive, member) as stream:
             opened = form.open(member.name, stream, member.size, partial(archive.symbology, member))
-            content = content_of(opened.facts, archive.days, found)
-            if self._is_known(found, digest, content.source, done):
-                return
-            found = self._kept(archive, member, found, content.source)
-            earlier = members.earlier(member.name.rpartition("/")[2], content, digest)
-            if content.kind is None:
-                self._leave(found, "skipped", content, opened.facts.skipped or _no_table(content), done)
-            elif earlier and _is_older(content, earlier[0]):
-                why = f"a version of {earlier[0].modified} is imported; this one is of {content.modified}"
-                self._leave(found, "superseded", content, why, done)
-            else:
-                self._store(opened, found, content, earlier, hold, done)
+            content, name = content_of(opened.facts, archive.days, found), member.name.rpartition("/")[2]
+            with members.version_held(name, content) as version:
+                if version is None:
+                    done.elsewhere += 1
+                    return
+                if self._is_known(found, digest, content.source, done):
+                    return
+                found = self._kept(archive, member, found, content.source)
+                earlier = members.earlier(name, content, digest)
+                if content.kind is None:
+                    self._leave(found, "skipped", content, opened.facts.skipped or _no_table(content), done)
+                elif earlier and _is_older(content, earlier[0]):
+                    why = f"a version of {earlier[0].modified} is imported; this one is of {content.modified}"
+                    self._leave(found, "superseded", content, why, done)
+                else:
+                    self._store(opened, found, content, earlier, [hold, version], done)
 
     def _is_known(self, found: MemberRecord, digest: str, source: str | None, done: ImportedMembers) -> bool:
         """Return whether these bytes of a source (None: any) were imported before, and record it."""
@@ -231,13 +235,18 @@ class MemberImporter:
         found: MemberRecord,
         content: MemberContent,
         earlier: Sequence[MemberRecord],
-        hold: MemberHold,
+        holds: Sequence[MemberHold],
         done: ImportedMembers,
     ) -> None:
         assert found.raw is not None
         self._step("staging")
         arrival = Arrival(member=found, raw=found.raw, corrects=[each.raw for each in earlier if each.raw])
-        counts = self.store(_Observed(opened, self._note_rows), self.folder, arrival, hold.confirm)
+
+        def confirm() -> None:
+            for hold in holds:
+                hold.confirm()
+
+        counts = self.store(_Observed(opened, self._note_rows), self.folder, arrival, confirm)
         self.state.option_members.finish(found.id, "done", content, counts)
         done.done += 1
         done.rows += counts.rows
