@@ -61,7 +61,9 @@ class Mail(Channel):
         except OSError as error:
             failure = NotDelivered(network_fact(error))
         except ValueError:  # a host name that no name server can have, or letters that a login can't have
-            failure = NotDelivered("its host is not valid, or user or password has characters other than ASCII")
+            failure = NotDelivered(
+                "its host is not valid, or user or password has characters other than ASCII; use ASCII"
+            )
         if failure is not None:  # raised here and not above: the caught error may contain the address
             raise failure
         if refused:
