@@ -186,3 +186,19 @@ def test_dates_choose_members_by_their_headers(option_import: Import) -> None:
     plan = option_import.plan(MemoryArchive(TWO | {"c.dbn": b"options broken"}))
     chosen = within(plan, form_of, parse_windows("2024-04-01..2024-05-01, 2024-05-03"))
     assert [member.name for member in chosen.members] == ["a.dbn", "c.dbn"]  # a header that can't be read is reported
+
+
+def test_two_versions_of_a_member_are_not_imported_at_once(option_import: Import) -> None:
+    later = MemoryArchive({"job2/a.dbn": b"options cbbo-1m 2024-05-01 5"}, modified=date(2024, 5, 9))
+    during = []
+
+    def another_imports_the_later_one() -> None:
+        option_import.store.before_commit = lambda: None
+        during.append(option_import.run(later, "/data/later.zip").elsewhere)
+
+    option_import.store.before_commit = another_imports_the_later_one
+    option_import.run(MemoryArchive({"job1/a.dbn": MAY_1}, modified=date(2024, 5, 2)))
+    assert during == [1]
+    assert option_import.run(later, "/data/later.zip").done == 1
+    first, second = option_import.store.committed
+    assert second.corrects == [first.raw]

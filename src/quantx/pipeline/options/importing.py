@@ -175,23 +175,23 @@ class MemberImporter:
         self._step("reading the header")
         with self._opened(archive, member) as stream:
             opened = form.open(member.name, stream, member.size, partial(archive.symbology, member))
-            content = content_of(opened.facts, archive.days, found)
-            if self._is_known(found, digest, content.source, archive.days, done):
-                return
-            found = self._kept(archive, member, found, content.source)
-            earlier = members.earlier(member.name.rpartition("/")[2], content, digest)
-            if content.kind is None:
-                self._leave(found, "skipped", content, opened.facts.skipped or _no_table(content), done)
-            elif earlier and _is_older(content, earlier[0]):
-                why = f"a version of {earlier[0].modified} is imported; this one is of {content.modified}"
-                self._leave(found, "superseded", content, why, done)
-            else:
-
-                def confirm() -> None:
-                    archive.confirm(member)
-                    hold.confirm()
-
-                self._store(opened, found, content, earlier, confirm, done)
+            content, name = content_of(opened.facts, archive.days, found), member.name.rpartition("/")[2]
+            with members.version_held(name, content) as version:
+                if version is None:
+                    done.elsewhere += 1
+                    return
+                if self._is_known(found, digest, content.source, archive.days, done):
+                    return
+                found = self._kept(archive, member, found, content.source)
+                earlier = members.earlier(name, content, digest)
+                if content.kind is None:
+                    self._leave(found, "skipped", content, opened.facts.skipped or _no_table(content), done)
+                elif earlier and _is_older(content, earlier[0]):
+                    why = f"a version of {earlier[0].modified} is imported; this one is of {content.modified}"
+                    self._leave(found, "superseded", content, why, done)
+                else:
+                    confirm = partial(_confirm, archive, member, (hold, version))
+                    self._store(opened, found, content, earlier, confirm, done)
 
     def _is_known(
         self,
@@ -333,6 +333,13 @@ class _Counted(RawIOBase):
         buffer[: len(found)] = found
         self._on_read(len(found))
         return len(found)
+
+
+def _confirm(archive: OpenArchive, member: ListedMember, holds: Sequence[MemberHold]) -> None:
+    """Raise before a commit where the archive has changed meanwhile, or where a hold is lost."""
+    archive.confirm(member)
+    for hold in holds:
+        hold.confirm()
 
 
 def _no_table(content: MemberContent) -> str:

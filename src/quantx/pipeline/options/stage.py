@@ -18,6 +18,7 @@ from ulid import ULID
 
 from quantx.core.deleted_rows import without_deleted
 from quantx.core.option_tables import OPTIONS_CONTRACTS
+from quantx.core.tables import QUARANTINE
 from quantx.errors import MalformedPayload, QuantxError
 from quantx.lake.store import LakeLocation
 from quantx.lake.streamed_file import StreamedFile
@@ -212,7 +213,8 @@ class _Stage:
         for day in sorted(self._open):
             self._close_session(day)
         self._close_daily()
-        rejections = self._judge.rejections
+        rejections, source = self._judge.rejections, self._facts.source
+        rejected = rejections.quarantine(self._contracts, self._table, source, self._raw, self._known_from)
         return StagedMember(
             kind=self._kind,
             source=self._facts.source,
@@ -222,9 +224,7 @@ class _Stage:
             last=self._facts.last,
             files=self._files,
             contracts=self._seen_contracts(),
-            rejected=rejections.quarantine(
-                self._contracts, self._table, self._facts.source, self._raw, self._known_from
-            ),
+            rejected=without_deleted(QUARANTINE, rejected, self._stones),
             findings=self._judge.findings(),
             rows=self._rows,
             rows_rejected=rejections.rows,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
 
@@ -22,6 +22,7 @@ from quantx.state.option_members.port import (
     MemberState,
     NewMember,
     OptionMembers,
+    version_number,
 )
 from quantx.state.values import Row
 
@@ -77,6 +78,10 @@ class MemoryOptionMembers(OptionMembers):
             with self._records.lock:
                 if self.has(mine):
                     del self._holders[member_id]
+
+    @override
+    def version_held(self, name: str, content: MemberContent) -> AbstractContextManager[MemberHold | None]:
+        return self.held(-1 - version_number(name, content))  # ids of members are not negative
 
     def has(self, hold: _HeldMember) -> bool:
         """Return whether a member is still held."""

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import KW_ONLY, dataclass
 from datetime import date, datetime
 from typing import Literal, Protocol
+from zlib import crc32
 
 from quantx.state.values import Row
 
@@ -86,6 +87,11 @@ class MemberCounts:
     rejected: int = 0
 
 
+def version_number(name: str, content: MemberContent) -> int:
+    """Return a number of 32 bits for the versions of a member; two members seldom share it, and then wait in turn."""
+    return crc32(f"{name}|{content.source}|{content.schema}|{content.first_day}|{content.last_day}".encode())
+
+
 class MemberHold(Protocol):
     """A member that only its holder imports, as long as the connection lives."""
 
@@ -113,6 +119,13 @@ class OptionMembers(Protocol):
         """Hold a member while the block lasts; yield None if another process holds it.
 
         The death of a holder frees it.
+        """
+        ...
+
+    def version_held(self, name: str, content: MemberContent) -> AbstractContextManager[MemberHold | None]:
+        """Hold all versions of a member (see `earlier`) while the block lasts; yield None if another process does.
+
+        Which version is the later one is decided, and its rows are committed, by one process at a time.
         """
         ...
 
