@@ -41,12 +41,12 @@ def file_of(schema: str, content: Records, symbols: Any = SYMBOLS, **facts: Any)
     return dbn_file(content, header(schema, symbols, first=MONDAY, **facts))
 
 
-@VERSIONS
 def compress_in_parallel(content: bytes) -> bytes:
     """Return zstd as pzstd writes it: a frame without content, then frames of a part each."""
     return b"\x50\x2a\x4d\x18" + (4).to_bytes(4, "little") + b"size" + compress(content[:99]) + compress(content[99:])
 
 
+@VERSIONS
 @pytest.mark.parametrize("pack", [bytes, compress, compress_in_parallel])
 def test_quotes(version: int, pack: Callable[[bytes], bytes]) -> None:
     content = quotes(
