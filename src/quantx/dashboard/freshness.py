@@ -14,6 +14,7 @@ from quantx.core.calendars import Calendar, CalendarOf, calendar
 from quantx.core.model import SETTLED_AFTER
 from quantx.core.schedule import parse_schedule
 from quantx.core.symbols import venue_of
+from quantx.dashboard.lake_rows import collected
 from quantx.reader.lake import Lake
 from quantx.settings import Settings
 
@@ -143,9 +144,9 @@ def _universe(name: str, symbols: Sequence[str], newest: Mapping[str, date], day
 def read_freshness(lake: Lake, times: DueTimes) -> list[FreshUniverse]:
     """Return the freshness of the universes of a lake, by the bars of the last month; errors are those of its reads."""
     since = times.fired_at.date() - timedelta(days=_DAYS)
-    members = lake.scan("universe_members").filter(pl.col("member_to").is_null()).collect()
-    bars = lake.scan("bars_1d", start=since).group_by("symbol").agg(pl.col("date").max()).collect()
-    stored = lake.scan("sessions", start=since).sort("calendar", "date").collect()
+    members = collected(lake.scan("universe_members").filter(pl.col("member_to").is_null()))
+    bars = collected(lake.scan("bars_1d", start=since).group_by("symbol").agg(pl.col("date").max()))
+    stored = collected(lake.scan("sessions", start=since).sort("calendar", "date"))
     calendars = {
         str(code): Calendar(str(code), *(tuple(part[name].to_list()) for name in ("date", "open", "close")))
         for (code,), part in stored.group_by("calendar", maintain_order=True)

@@ -21,6 +21,7 @@ from quantx.core.tables import FINDINGS
 from quantx.dashboard.actions import Action, Form
 from quantx.dashboard.context import Dashboard
 from quantx.dashboard.filters import PAGE_ROWS, Filter, Filters, filters_of, page_links
+from quantx.dashboard.lake_rows import collected
 from quantx.dashboard.neighbours import neighbours, stored_bars
 from quantx.dashboard.page import WebPage, rendered
 from quantx.dashboard.tables import ShownCell, ShownColumn, ShownTable, days_of_row, shortened, shown_table
@@ -105,8 +106,8 @@ def published(lake: Lake, filters: Filters) -> Found:
     order = pl.col("severity").replace_strict({each: i for i, each in enumerate(SEVERITIES)}, default=len(SEVERITIES))
     page = chosen.sort(order, pl.col("known_from"), descending=[False, True]).slice(filters.offset, PAGE_ROWS)
     counts = known.group_by("rule", "status", "severity").agg(pl.len().alias("findings"))
-    rows = page.with_columns(pl.lit(None).alias("id"), pl.col("known_from").alias("last_seen")).collect()
-    return rows.to_dicts(), counts.collect().to_dicts()
+    rows = collected(page.with_columns(pl.lit(None).alias("id"), pl.col("known_from").alias("last_seen")))
+    return rows.to_dicts(), collected(counts).to_dicts()
 
 
 def finding_facts(row: Mapping[str, Any]) -> list[tuple[str, ShownCell]]:

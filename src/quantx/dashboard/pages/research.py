@@ -14,6 +14,7 @@ from starlette.responses import Response
 from quantx.core.features.predictions import PREDICTIONS
 from quantx.core.features.tables import FEATURE_TABLES
 from quantx.dashboard.context import Dashboard
+from quantx.dashboard.lake_rows import collected
 from quantx.dashboard.page import WebPage, rendered
 from quantx.pages.views import HtmlTable, table_of
 from quantx.reader.lake import Lake
@@ -78,7 +79,7 @@ def stored_predictions(lake: Lake) -> HtmlTable:
             pl.col("known_from").max().alias("written (UTC)"),
         )
     )
-    return table_of(counted.collect().sort("last", descending=True).to_dicts(), "predictions in the lake")
+    return table_of(collected(counted).sort("last", descending=True).to_dicts(), "predictions in the lake")
 
 
 def stored_features(lake: Lake) -> HtmlTable:
