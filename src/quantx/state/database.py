@@ -35,6 +35,7 @@ _NO_CONNECTION = {
     "does not exist": "the database or the role does not exist",
     "no password supplied": "a password is missing",
     "SSL": "the encryption fails; check sslmode and the certificate",
+    "cannot contain NUL": "a text has a NUL character, which can't be stored",
     "too many clients": "the server has too many clients",
     "starting up": "the server is starting",
     "shutting down": "the server is shutting down",
