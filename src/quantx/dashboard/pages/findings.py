@@ -127,8 +127,21 @@ def finding_facts(row: Mapping[str, Any]) -> list[tuple[str, ShownCell]]:
         "reason": row["reason"],
     }
     facts = row["facts"] if isinstance(row["facts"], Mapping) else json.loads(row["facts"] or "{}")
-    more = {name.replace("_", " "): shortened(text_of(value), 400) for name, value in facts.items()}
+    more = {name.replace("_", " "): shortened(fact_text(value), 400) for name, value in facts.items()}
     return [(name, ShownCell(text_of(value))) for name, value in (texts | more).items() if value is not None]
+
+
+def fact_text(value: object) -> str:
+    """Return a fact as a person reads it, also one of several parts.
+
+    >>> fact_text([{"first": "2026-09-28", "sessions": 1}, {"first": "2026-10-02", "sessions": 2}])
+    'first 2026-09-28, sessions 1; first 2026-10-02, sessions 2'
+    """
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {fact_text(each)}" for name, each in value.items())
+    if isinstance(value, list | tuple):
+        return "; ".join(map(fact_text, value)) or "–"
+    return text_of(value)
 
 
 def list_findings(request: Request, dashboard: Dashboard) -> Response:
