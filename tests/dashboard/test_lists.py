@@ -70,7 +70,7 @@ def test_a_filter_with_an_impossible_value_is_refused(browser: TestClient, addre
     "address",
     [
         *("/findings/999", "/findings/x", "/tasks/999", "/tasks/-1", "/runs/none", "/quarantine/ffff"),
-        *("/findings/99999999999999999999", "/quarantine/%2E%2E%2Fetc"),
+        *("/findings/99999999999999999999", "/quarantine/%2E%2E%2Fetc", "/runs/%00"),
     ],
 )
 def test_what_does_not_exist_is_not_found(browser: TestClient, address: str) -> None:

@@ -209,7 +209,8 @@ class TestAnswer:
         alert = {"rule": "freshness_missed", "title": "Sessions missing", "subject": "us", "message": "of yesterday"}
         view = overview_of(replace(WHOLE, alerts=[alert]))
         assert (view.level, view.reasons) == ("good", [])
-        assert [card.value for card in view.system if card.title == "Alerts"] == ["1 active"]
+        alerts = [(card.value, card.detail) for card in view.system if card.title == "Alerts"]
+        assert alerts == [("1 active", "at the last check: Sessions missing: us")]
 
     def test_no_lake_is_not_known(self) -> None:
         view = overview_of(replace(WHOLE, universes=(), lake_problem="there is no lake in /x"))
@@ -281,6 +282,17 @@ def test_without_a_state_the_reports_of_the_lake_are_read(tmp_path: Path) -> Non
     assert "there is no state in" in facts.database_problem
     assert not (tmp_path / "none").exists()  # a page creates nothing
     dashboard.close()
+
+
+def test_a_damaged_table_leaves_the_page_and_is_said(tmp_path: Path, client_of: Client) -> None:
+    lake = tmp_path / "lake"
+    write_lake(str(lake), {"AAA": MONDAY})
+    for path in (lake / "curated").rglob("*.parquet"):
+        path.write_bytes(b"PAR1 damaged")
+    page = client_of(load_settings(lake_url=str(lake), state_url=str(tmp_path / "state"))).get("/")
+    assert page.status_code == 200
+    assert "Whether today&#39;s numbers can be used is not known." in page.text
+    assert "a file of a table is missing or damaged; `quantx verify` names it" in page.text
 
 
 def test_without_a_lake_the_page_says_so(tmp_path: Path, client_of: Client) -> None:

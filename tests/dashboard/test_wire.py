@@ -80,6 +80,24 @@ def test_a_large_form_without_a_length_is_refused(port: int) -> None:
     assert answer(port, "POST /actions/update.plan HTTP/1.1", headers, chunk).startswith("413")
 
 
+def test_a_form_that_never_arrives_whole_is_no_error_of_the_program(
+    port: int, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("quantx.dashboard.app._BODY_WAIT", 0.05)
+    headers = f"{{host}}{{cookie}}{FORM}Content-Length: 100\r\n"
+    assert answer(port, "POST /actions/update.plan HTTP/1.1", headers, "reason=").startswith("408")
+    monkeypatch.undo()
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        head = f"POST /actions/update.plan HTTP/1.1\r\n{headers}\r\nreason="
+        connection.sendall(
+            head.format(host=f"Host: 127.0.0.1:{port}\r\n", cookie=f"Cookie: quantx_{port}={TOKEN}\r\n").encode()
+        )
+    assert answer(port, "GET /audit HTTP/1.1", "{host}{cookie}").startswith("200")
+    time.sleep(0.1)
+    captured = capfd.readouterr()
+    assert "Traceback" not in captured.err + captured.out
+
+
 def test_a_port_that_is_taken_is_named(port: int) -> None:
     with pytest.raises(ConfigError, match=rf"port {port} can't be used: .*; choose another with --port"):
         listening("127.0.0.1", port)

@@ -9,8 +9,10 @@ from contextlib import closing
 import psycopg
 import pytest
 
+from quantx.core.model import Finding
 from quantx.errors import ConfigError, StateError
 from quantx.state.database import Database, run
+from quantx.state.postgres import open_state
 from quantx.state.schema.migrations import SCHEMA_VERSION
 
 
@@ -189,3 +191,13 @@ def test_the_address_is_shown_without_a_password(empty_database_url: str) -> Non
 def test_another_database_is_refused_with_what_is_possible(url: str) -> None:
     with pytest.raises(ConfigError, match="postgresql://"):
         Database(url)
+
+
+def test_a_nul_character_in_a_vendors_text_is_stored_as_its_symbol(migrated_database_url: str) -> None:
+    with closing(open_state(migrated_database_url)) as state:
+        state.findings.note([Finding("jump", "error", "AAA", "a\0b", facts={"reply": ["c\0d"]})])
+        state.quotas.close("yahoo", 60, "429\0")
+        found = state.findings.find(state.findings.listed(1)[0]["id"])
+        assert found is not None
+        assert (found["message"], found["facts"]) == ("a␀b", {"reply": ["c␀d"]})
+        assert [row["reason"] for row in state.quotas.closed()] == ["429␀"]

@@ -83,6 +83,8 @@ def parse_form(body: bytes, action: Action, user: User, token: str) -> tuple[For
     values: dict[str, list[str]] = {}
     for name, text in pairs:
         values.setdefault(name, []).append(text)
+    if any("\0" in text for texts in values.values() for text in texts):
+        raise Refused("The form has a NUL character, which can't be recorded. Remove it.", 400)
     own = {name: values.pop(name, [""])[-1] for name in _OWN}
     if not compare_digest(own["form_token"].encode(), token.encode()):
         raise Refused("The form belongs to another session. Load the page again, and send it once more.")
@@ -91,7 +93,7 @@ def parse_form(body: bytes, action: Action, user: User, token: str) -> tuple[For
     if unknown := sorted(values.keys() - set(action.fields)):
         raise ConfigError(f"the form has an unknown field {unknown[0]!r}; load the page again")
     reason, request_id = own["reason"].strip(), own["request_id"]
-    if not reason or len(reason) > _LONGEST_REASON:
+    if not any(map(str.isalnum, reason)) or len(reason) > _LONGEST_REASON:
         raise ConfigError(f"give a reason of up to {_LONGEST_REASON:,} characters; it goes on record")
     if not is_request_id(request_id):
         raise ConfigError("the form has no request id; load the page again")

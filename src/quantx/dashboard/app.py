@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -15,7 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
@@ -31,11 +32,13 @@ from quantx.errors import ConfigError, LakeError, MissingLake, NotInLake, Quantx
 from quantx.settings import Settings
 
 log = structlog.get_logger()
+_BODY_WAIT = 20.0  # seconds for a form to arrive
 _TITLES = {
     400: "This request is not complete",
     403: "Not allowed",
     404: "There is no such page",
     405: "Not allowed",
+    408: "Too slow",
     413: "Too large",
     421: "Another address",
     500: "An error of this program",
@@ -114,7 +117,12 @@ def _action(action: Action, dashboard: Dashboard) -> Callable[[Request], Awaitab
         return RedirectResponse(with_outcome(back, form.request_id), 303)
 
     async def endpoint(request: Request) -> Response:
-        return await run_in_threadpool(partial(answer, request, await request.body()))
+        try:
+            async with asyncio.timeout(_BODY_WAIT):
+                body = await request.body()
+        except (TimeoutError, ClientDisconnect):
+            raise HTTPException(408, "The form did not arrive whole. Load the page again.") from None
+        return await run_in_threadpool(partial(answer, request, body))
 
     return endpoint
 

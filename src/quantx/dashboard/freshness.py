@@ -13,6 +13,7 @@ import polars as pl
 from quantx.core.calendars import Calendar, CalendarOf, calendar
 from quantx.core.model import SETTLED_AFTER
 from quantx.core.symbols import venue_of
+from quantx.dashboard.lake_rows import collected
 from quantx.pipeline.reporting.freshness import due_firing, next_due
 from quantx.reader.lake import Lake
 from quantx.settings import Settings
@@ -145,9 +146,9 @@ def read_freshness(lake: Lake, times: DueTimes, limit: float) -> list[FreshUnive
     `limit` is the per cent of members that may lack the due session.
     """
     since = times.fired_at.date() - timedelta(days=_DAYS)
-    members = lake.scan("universe_members").filter(pl.col("member_to").is_null()).collect()
-    bars = lake.scan("bars_1d", start=since).group_by("symbol").agg(pl.col("date").max()).collect()
-    stored = lake.scan("sessions", start=since).sort("calendar", "date").collect()
+    members = collected(lake.scan("universe_members").filter(pl.col("member_to").is_null()))
+    bars = collected(lake.scan("bars_1d", start=since).group_by("symbol").agg(pl.col("date").max()))
+    stored = collected(lake.scan("sessions", start=since).sort("calendar", "date"))
     calendars = {
         str(code): Calendar(str(code), *(tuple(part[name].to_list()) for name in ("date", "open", "close")))
         for (code,), part in stored.group_by("calendar", maintain_order=True)

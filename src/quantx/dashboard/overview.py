@@ -23,6 +23,7 @@ _ANSWERS: Mapping[Answer, str] = {
 }
 _OWN_REASONS = ("circuit_open", "finding", "freshness_missed", "poison")  # alerts about what this page sees by itself
 _LATE_QUEUE = 3600.0  # seconds that a message waits before a worker seems to be missing
+_MOST_ALERTS = 3  # named on their card
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -261,7 +262,10 @@ def _system_cards(facts: OverviewFacts) -> Iterator[Card]:
         yield Card(title="Vendors in back-off", value=value, level="warn" if names else "good", link="/vendors")
     if facts.alerts is not None:
         count = len(facts.alerts)
-        yield Card(title="Alerts", value=f"{count:,} active" if count else "none", level="warn" if count else "good")
+        named = "; ".join(f"{row['title']}: {row['subject']}" for row in facts.alerts[:_MOST_ALERTS])
+        detail = f"at the last check: {named}{'; …' if count > _MOST_ALERTS else ''}" if count else ""
+        level = "warn" if count else "good"
+        yield Card(title="Alerts", value=f"{count:,} active" if count else "none", detail=detail, level=level)
     if facts.in_azure:
         known = facts.cost is not None
         value = f"{facts.cost:,.2f} USD" if known else "not known"

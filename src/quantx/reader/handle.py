@@ -123,7 +123,8 @@ class LakeHandle:
 
     def _symbols_in(self, table: Table) -> list[str]:
         """Return the stored symbols of a table."""
-        return self._stored.rows(table, columns=["symbol"])["symbol"].unique().to_list()
+        stored = self._stored[table.name]
+        return stored.collect(stored.scan().select(pl.col("symbol").unique()), in_pieces=True)["symbol"].to_list()
 
 
 def _reopen(kind: type[LakeHandle], url: str, sources_of: SourcesOf, name: str | None = None) -> LakeHandle:

@@ -12,6 +12,7 @@ from typing import Any
 
 import psycopg
 from psycopg.rows import DictRow, dict_row
+from psycopg.types.json import Jsonb
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from quantx.azure_sign_in import AzureIdentity
@@ -25,6 +26,7 @@ from quantx.state.values import Row
 _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 _TIMEOUT = 10  # seconds to connect
 # Why there is no connection, by words of the client library's text; there is no code for it.
+_NUL_PROBLEM = "cannot contain NUL"  # in the text of psycopg
 _NO_CONNECTION = {
     "Connection refused": "the connection is refused; check that the server runs and listens there",
     "could not translate host name": "the host's name can't be resolved",
@@ -35,6 +37,7 @@ _NO_CONNECTION = {
     "does not exist": "the database or the role does not exist",
     "no password supplied": "a password is missing",
     "SSL": "the encryption fails; check sslmode and the certificate",
+    _NUL_PROBLEM: "a text has a NUL character, which can't be stored",
     "too many clients": "the server has too many clients",
     "starting up": "the server is starting",
     "shutting down": "the server is shutting down",
@@ -245,10 +248,34 @@ def _fact(error: psycopg.Error) -> str:
 
 
 def run(connection: psycopg.Connection[DictRow], statement: str, values: Mapping[str, Any]) -> list[Row]:
-    """Run a named statement on a connection, as part of its transaction."""
+    """Run a named statement on a connection, as part of its transaction.
+
+    PostgreSQL stores no NUL character: it becomes its symbol U+2400, as a vendor's error may have one.
+    """
     noun, _, name = statement.partition(".")
-    cursor = connection.execute(_statements(noun)[name], values)
+    text = _statements(noun)[name]
+    try:
+        cursor = connection.execute(text, values)
+    except psycopg.DataError as error:  # psycopg finds it before it sends the statement, so the transaction goes on
+        if _NUL_PROBLEM not in str(error):
+            raise
+        cursor = connection.execute(text, without_nul(values))
     return cursor.fetchall() if cursor.description else []
+
+
+def without_nul(value: Any) -> Any:
+    r"""Return a value whose texts, also those of its parts, have U+2400 in the place of NUL.
+
+    >>> without_nul({"error": "a\0b", "rows": [1, "c"]})
+    {'error': 'a␀b', 'rows': [1, 'c']}
+    """
+    if isinstance(value, str):
+        return value.replace("\0", "\u2400")
+    if isinstance(value, Mapping):
+        return {without_nul(name): without_nul(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nul(each) for each in value]
+    return Jsonb(without_nul(value.obj)) if isinstance(value, Jsonb) else value
 
 
 @lru_cache

@@ -114,6 +114,10 @@ def _show_places(folder: Path, page: Path, findings: DemoResults, *, seconds: fl
     out.print(f"  backup   {folder / 'backup'}  (lake and state; quantx backup restore)")
     command = ".venv/bin/quantx" if Path(".venv/bin/quantx").exists() else "quantx"
     out.print(
+        f"  page     QUANTX_LAKE_URL={folder / 'lake'} QUANTX_STATE_URL={folder / 'state'} {command} dashboard",
+        soft_wrap=True,
+    )
+    out.print(
         f"  next     QUANTX_LAKE_URL={folder / 'lake'} {command} query --symbols {findings.symbol} --adjust split"
     )
 

@@ -21,6 +21,7 @@ from quantx.core.tables import FINDINGS
 from quantx.dashboard.actions import Action, Form
 from quantx.dashboard.context import Dashboard
 from quantx.dashboard.filters import PAGE_ROWS, Filter, Filters, filters_of, number_of, page_links
+from quantx.dashboard.lake_rows import collected
 from quantx.dashboard.neighbours import neighbours, stored_bars
 from quantx.dashboard.page import WebPage, rendered
 from quantx.dashboard.tables import ShownCell, ShownColumn, ShownTable, days_of_row, shortened, shown_table
@@ -105,8 +106,8 @@ def published(lake: Lake, filters: Filters) -> Found:
     order = pl.col("severity").replace_strict({each: i for i, each in enumerate(SEVERITIES)}, default=len(SEVERITIES))
     page = chosen.sort(order, pl.col("known_from"), descending=[False, True]).slice(filters.offset, PAGE_ROWS)
     counts = known.group_by("rule", "status", "severity").agg(pl.len().alias("findings"))
-    rows = page.with_columns(pl.lit(None).alias("id"), pl.col("known_from").alias("last_seen")).collect()
-    return rows.to_dicts(), counts.collect().to_dicts()
+    rows = collected(page.with_columns(pl.lit(None).alias("id"), pl.col("known_from").alias("last_seen")))
+    return rows.to_dicts(), collected(counts).to_dicts()
 
 
 def finding_facts(row: Mapping[str, Any]) -> list[tuple[str, ShownCell]]:
@@ -126,8 +127,21 @@ def finding_facts(row: Mapping[str, Any]) -> list[tuple[str, ShownCell]]:
         "reason": row["reason"],
     }
     facts = row["facts"] if isinstance(row["facts"], Mapping) else json.loads(row["facts"] or "{}")
-    more = {name.replace("_", " "): shortened(text_of(value), 400) for name, value in facts.items()}
+    more = {name.replace("_", " "): shortened(fact_text(value), 400) for name, value in facts.items()}
     return [(name, ShownCell(text_of(value))) for name, value in (texts | more).items() if value is not None]
+
+
+def fact_text(value: object) -> str:
+    """Return a fact as a person reads it, also one of several parts.
+
+    >>> fact_text([{"first": "2026-09-28", "sessions": 1}, {"first": "2026-10-02", "sessions": 2}])
+    'first 2026-09-28, sessions 1; first 2026-10-02, sessions 2'
+    """
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {fact_text(each)}" for name, each in value.items())
+    if isinstance(value, list | tuple):
+        return "; ".join(map(fact_text, value)) or "–"
+    return text_of(value)
 
 
 def list_findings(request: Request, dashboard: Dashboard) -> Response:

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from quantx.dashboard.actions import Action, Form
 from quantx.dashboard.context import Dashboard
 from quantx.dashboard.freshness import due_times, read_freshness
+from quantx.dashboard.lake_rows import collected
 from quantx.dashboard.overview import LastRun, OverviewFacts, overview_of
 from quantx.dashboard.page import WebPage, rendered
 from quantx.dashboard.run_reports import newest_reports
@@ -112,8 +113,8 @@ def _published_findings(lake: Lake) -> dict[str, int] | None:
     """Return the open findings that the last inspection published, by severity; None where there was none."""
     if not lake.versions(["findings"]):
         return None
-    published = lake.scan("findings").filter(pl.col("status") == "open").group_by("severity").len().collect()
-    return dict(published.iter_rows())
+    published = lake.scan("findings").filter(pl.col("status") == "open").group_by("severity").len()
+    return dict(collected(published).iter_rows())
 
 
 def _updated_universes(dashboard: Dashboard) -> frozenset[str] | None:

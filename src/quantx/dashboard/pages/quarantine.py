@@ -57,7 +57,7 @@ def quarantine_table(rows: Sequence[Mapping[str, Any]]) -> ShownTable:
         ShownColumn("dataset"),
         ShownColumn("rules", value=lambda row: row["rules"].replace(",", ", ")),
         ShownColumn("known_from", "received (UTC)"),
-        ShownColumn("row", "values", value=in_short, text=True),
+        ShownColumn("row", "values (of a bar: open, high, low, close, volume)", value=in_short, text=True),
     ]
     return shown_table(rows, "rejected rows, the newest first", columns)
 

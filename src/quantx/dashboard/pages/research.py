@@ -15,6 +15,7 @@ from starlette.responses import Response
 from quantx.core.features.predictions import PREDICTIONS
 from quantx.core.features.tables import FEATURE_TABLES
 from quantx.dashboard.context import Dashboard
+from quantx.dashboard.lake_rows import collected
 from quantx.dashboard.page import WebPage, rendered
 from quantx.pages.views import HtmlTable, table_of
 from quantx.reader.lake import Lake
@@ -81,7 +82,7 @@ def stored_predictions(lake: Lake, today: date) -> HtmlTable:
             pl.col("known_from").max().alias("written (UTC)"),
         )
     )
-    rows = counted.collect().sort("last", descending=True).to_dicts()
+    rows = collected(counted).sort("last", descending=True).to_dicts()
     return table_of(rows, f"predictions in the lake since {since}")
 
 

@@ -124,6 +124,8 @@ def show_run(request: Request, dashboard: Dashboard) -> Response:
     from quantx.tracing import run_context
 
     run_id = request.path_params["run"]
+    if not run_id.isprintable():
+        raise NotInLake("a run has an id of letters and digits; the list of runs has all of them")
     found = dashboard.from_state(lambda p: (p.state.runs.find(run_id), p.state.runs.failures(run_id)))
     if found is not None and found[0] is None:
         raise NotInLake(f"there is no run {run_id[:40]!r}; the list of runs has all of them")

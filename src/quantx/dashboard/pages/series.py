@@ -8,6 +8,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from quantx.core.tables import UNIVERSE_MEMBERS
 from quantx.dashboard.context import Dashboard
+from quantx.dashboard.lake_rows import collected
 from quantx.dashboard.page import WebPage, rendered
 from quantx.dashboard.series import request as requests
 from quantx.dashboard.series.chart import (
@@ -129,7 +130,7 @@ def symbols_like(known: pl.DataFrame, text: str) -> pl.DataFrame:
 def _known(lake: Lake) -> pl.DataFrame:
     """Return symbol, name, market and status of the recorded securities and the members of universes."""
     columns = ("symbol", "name", "market", "status")
-    members = lake.scan(UNIVERSE_MEMBERS.name).select("symbol", "name", "market").collect()
+    members = collected(lake.scan(UNIVERSE_MEMBERS.name).select("symbol", "name", "market"))
     recorded = lake.instruments().select(columns)
     listed = members.unique("symbol", keep="last").join(recorded, on="symbol", how="anti")
     return pl.concat([recorded, listed], how="diagonal").select(columns)

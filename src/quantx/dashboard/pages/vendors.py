@@ -16,6 +16,7 @@ from starlette.responses import Response
 from quantx.core.model import Quota
 from quantx.core.tables import AGREEMENTS
 from quantx.dashboard.context import Dashboard
+from quantx.dashboard.lake_rows import collected
 from quantx.dashboard.page import WebPage, rendered
 from quantx.dashboard.tables import ShownColumn, ShownTable, shown_table
 from quantx.pages.views import HtmlTable, month_text, per_cent, table_of, text_of
@@ -106,7 +107,8 @@ def monthly_agreements(lake: Lake, today: date) -> pl.DataFrame:
         )
         for side in ("a", "b")
     ]
-    return pl.concat(sides).group_by("source", "month").agg(pl.col("sessions", "wrong").cast(pl.Int64).sum()).collect()
+    found = pl.concat(sides).group_by("source", "month").agg(pl.col("sessions", "wrong").cast(pl.Int64).sum())
+    return collected(found)
 
 
 def show(request: Request, dashboard: Dashboard) -> Response:

@@ -11,7 +11,7 @@ from psycopg.rows import DictRow
 from typing_extensions import override
 
 from quantx.core.model import Finding
-from quantx.state.database import Database, run
+from quantx.state.database import Database, run, without_nul
 from quantx.state.findings.port import ClosedStatus, Findings, OpenFinding
 from quantx.state.values import Row
 
@@ -107,7 +107,7 @@ def _note(connection: Connection[DictRow], findings: Sequence[Finding]) -> int:
         return 0
     columns = zip(
         *(
-            (*f.key[:4], f.first_day, f.last_day, f.severity, f.message, json.dumps(dict(f.facts), default=str))
+            (*f.key[:4], f.first_day, f.last_day, f.severity, f.message, json.dumps(without_nul(f.facts), default=str))
             for f in last.values()
         ),
         strict=True,
