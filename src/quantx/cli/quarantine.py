@@ -21,6 +21,7 @@ from quantx.cli.options import (
     split_symbols,
 )
 from quantx.cli.output import counted, err, out, print_json, print_table, work_progress
+from quantx.core.option_tables import is_of_options
 from quantx.core.prices import PRICES
 from quantx.core.symbols import MarketName, parse_symbol, stored_symbol
 from quantx.errors import Busy, ConfigError
@@ -126,7 +127,7 @@ def quarantine_replay(
     """Validate rejected rows again under the current rules, from the raw replies of their series.
 
     Rows that pass are curated; rows that no longer pass are rejected. The command is idempotent. Changed symbols are
-    inspected again.
+    inspected again. Rows of options are left out: a corrected file of the vendor brings them.
 
     Example: quantx quarantine replay --symbol 0700.HK
     """
@@ -175,7 +176,7 @@ def quarantine_accept(
 ) -> int:
     """Accept a rejected row into the curated table by manual override; the decision is recorded and permanent.
 
-    Reads with `as_of` before the decision do not return the row.
+    Reads with `as_of` before the decision do not return the row. A row of options can't be accepted.
 
     Example: quantx quarantine accept 3f9a1c07d2 --reason "the exchange confirms the print" --by ops
     """
@@ -286,7 +287,7 @@ def _in_short(row: dict[str, Any]) -> dict[str, Any]:
     if row["date"] is None or breaks_event_rule(rules):
         return row
     values = loads(row["row"])
-    if dataset_of(row["dataset"]) is not None:
+    if dataset_of(row["dataset"]) is not None or is_of_options(row["dataset"]):
         return row | {"row": " ".join(str(value) for value in values.values() if value is not None)}
     minute = values.pop("time")[11:16] + " " if row["dataset"] == "bars_1m" else ""
     return row | {
@@ -315,6 +316,8 @@ def _print_row(facts: dict[str, Any]) -> None:
         out.print(f"\n{rule['id']}: {rule['meaning']}\n  why: {rule['why']}\n  seen: {rule['reference']}", markup=False)
     if is_event:
         out.print(f"\nevent: {facts['row']}", markup=False)
+    elif is_of_options(facts["dataset"]):
+        out.print(f"\nrow: {facts['row']}", markup=False)
     elif dataset_of(facts["dataset"]) is not None:
         out.print(f"\nfact: {facts['row']}", markup=False)
     else:
