@@ -12,6 +12,7 @@ from quantx.core.alert_rules import ALERT_RULES
 from quantx.core.model import Finding, Series, Window
 from quantx.core.quality.action_comparison import EVENT_COMPARISON_RULES
 from quantx.core.quality.vendor_causes import VENDOR_RULES
+from quantx.pipeline.reporting.freshness import universe_freshness
 from quantx.settings import Settings
 from quantx.state.series.port import SeriesFacts
 from quantx.state.tasks.port import NewTask
@@ -109,8 +110,15 @@ def test_a_universe_is_stale_when_too_many_members_lack_the_session_that_is_due(
         )
         lab.state.rounds.finish(lab.state.rounds.start(0, 1000, 100), [], [facts], "[]")
 
+    def silent() -> int:
+        return universe_freshness(lab.state.alert_facts, Settings(), lab.clock.now())[0].silent
+
+    assert silent() == 2
     store("AAPL", date(2024, 1, 31))
+    store("MSFT", date(2024, 1, 16))  # eleven sessions before
+    assert silent() == 1
     store("MSFT", date(2024, 1, 30))
+    assert silent() == 0
     assert found(lab)["freshness_missed"] == [
         ("two", "1 of 2 members lack the session that is due (2024-01-31); the newest is 2024-01-31")
     ]

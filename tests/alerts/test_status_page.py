@@ -22,10 +22,16 @@ CHROMIUM = Path("/usr/bin/chromium")
 HOSTILE = "<script>alert(1)</script> \u202e" + "x" * 10_000
 
 
-def universe(name: str, current: int, members: int) -> UniverseFreshness:
+def universe(name: str, current: int, members: int, silent: int = 0) -> UniverseFreshness:
     due = date(2024, 1, 31)
     return UniverseFreshness(
-        universe=name, members=members, current=current, with_bars=members, due=due, newest=due - timedelta(days=1)
+        universe=name,
+        members=members,
+        current=current,
+        silent=silent,
+        with_bars=members,
+        due=due,
+        newest=due - timedelta(days=1),
     )
 
 
@@ -64,6 +70,8 @@ def facts(*universes: UniverseFreshness, alerts: tuple[dict[str, Any], ...] = ()
         ([universe("a", 500, 500)], (alert("warn"),), "good", "Today's numbers can be used"),
         ([universe("a", 500, 500)], (alert(),), "part", "Complete, with open errors"),
         ([universe("a", 400, 500)], (), "bad", "Today's numbers are not complete"),
+        ([universe("a", 400, 500, silent=100)], (), "good", "Today's numbers can be used"),  # the reasons name them
+        ([universe("a", 200, 500, silent=300)], (), "bad", "Today's numbers are not complete"),
         ([universe("a", 0, 500), universe("b", 9, 9)], (), "bad", "Some of today's numbers are not complete"),
         ([], (), "part", "No universe is updated daily"),
     ],

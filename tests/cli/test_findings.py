@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import closing
 
@@ -8,6 +9,7 @@ import pytest
 from tests.cli.conftest import Ran
 
 from quantx.core.model import Finding
+from quantx.state.audit.login import login_name
 from quantx.state.postgres import open_state
 
 Run = Callable[..., Ran]
@@ -59,3 +61,10 @@ def test_the_earlier_name_of_the_limit_has_its_bounds(quantx: Run, group: str, l
 def test_what_is_not_there_or_has_no_reason_is_refused(quantx: Run, arguments: tuple[str, ...]) -> None:
     ran = quantx("findings", "acknowledge", *arguments)
     assert (ran.code, ran.err.startswith("error:")) == (2, True)
+
+
+def test_a_user_without_a_name_acts_as_local(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 2**31 - 7)  # as in a container
+    assert login_name() == "local"

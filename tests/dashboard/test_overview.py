@@ -80,7 +80,7 @@ class TestDue:
         newest = {"AAA": MONDAY, "BBB": FRIDAY, "OLD": date(2024, 2, 13)}
         found = freshness(at(TUESDAY, 9), newest, ("AAA", "BBB", "OLD", "NEW"))
         assert (found.members, found.current, found.late, found.silent) == (4, 1, ["BBB"], 2)
-        assert found.level == "bad"  # half of those that trade
+        assert found.level == "bad"  # half of those with recent bars, and most of all
         assert found.newest == MONDAY
 
     def test_each_exchange_has_its_own_sessions(self) -> None:
@@ -93,8 +93,6 @@ class TestDue:
         symbols = [f"S{number:03}" for number in range(100)]
         newest = {symbol: FRIDAY if number < late else MONDAY for number, symbol in enumerate(symbols)}
         assert freshness(at(TUESDAY, 9), newest, symbols).level == level
-        silent = {symbol: day for symbol, day in newest.items() if day == MONDAY}  # missing for longer is not better
-        assert freshness(at(TUESDAY, 9), silent, symbols).level == level
 
 
 def universe(name: str = "us", *, late: Sequence[str] = (), current: int = 100, silent: int = 0) -> FreshUniverse:
@@ -160,11 +158,11 @@ class TestAnswer:
         assert view.reasons[0].action == "update.plan"
         assert [card.title for card in view.universes] == ["hk", "us"]
 
-    @pytest.mark.parametrize(("silent", "level"), [(1, "warn"), (50, "bad")])
+    @pytest.mark.parametrize(("silent", "level"), [(1, "warn"), (101, "bad")])
     def test_members_without_recent_bars_are_named(self, silent: int, level: str) -> None:
         view = overview_of(replace(WHOLE, universes=[universe(silent=silent)]))
         assert view.level == level
-        have = "1 member has" if silent == 1 else "50 of 150 members have"
+        have = "1 member has" if silent == 1 else "101 of 201 members have"
         assert [reason.text for reason in view.reasons] == [f"us: {have} no bar of the last 10 sessions."]
 
     def test_an_updated_universe_without_members_in_the_lake_is_a_no(self) -> None:

@@ -37,7 +37,7 @@ class StatusFacts:
     lake: str
     written_at: datetime
     fresh_until: datetime  # a further session is due then
-    limit: float  # per cent of members that may lack the session that is due
+    limit: float  # per cent of members with recent bars that may lack the session that is due
     universes: Sequence[UniverseFreshness]
     alerts: Sequence[Mapping[str, Any]]
     runs: Sequence[Mapping[str, Any]]
@@ -78,10 +78,10 @@ def status_facts(context: Context) -> StatusFacts:
 def verdict_of(facts: StatusFacts) -> Verdict:
     """Return whether today's numbers can be used, and why not.
 
-    They can't where a universe lacks the session that is due for more than the limit of its members. An open alert of
+    They can't where a universe is `bad` by `freshness_level`. An open alert of
     severity error is named, but need not concern all numbers.
     """
-    stale = [each for each in facts.universes if each.missing_share > facts.limit]
+    stale = [each for each in facts.universes if each.level(facts.limit) == "bad"]
     errors = sum(alert["severity"] == "error" for alert in facts.alerts)
     reasons = [_missing(each) for each in stale]
     if not facts.universes:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ulid import ULID
 
 from quantx.errors import QuantxError
+from quantx.state.audit.login import login_name
 from quantx.state.audit.port import AuditEntry
 from quantx.state.port import State
 
@@ -18,7 +18,7 @@ def audited(state: State, action: str, subject: str, *, reason: str = "", by: st
     """Record the block as an action of a person, with its outcome; `by` is the login by default."""
     entry = AuditEntry(
         request_id=str(ULID()),
-        actor=by or getpass.getuser(),
+        actor=by or login_name(),
         place="command",
         action=action,
         subject=subject,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -19,6 +18,7 @@ from quantx.errors import Busy, ConfigError
 from quantx.lake.tombstones import find_tombstone, lift_tombstone, pending_of, read_tombstones
 from quantx.pipeline.runtime.platform import Platform, open_platform
 from quantx.settings import source_of
+from quantx.state.audit.login import login_name
 
 _GRANT = "deploy/grant.sh gives the right to delete raw objects for some hours (docs/how-to/delete-for-good.md)"
 
@@ -68,7 +68,7 @@ def delete(
         if resume:
             return _resume(platform, json=json)
         if lift is not None:
-            return _lift(platform, lift, by or getpass.getuser(), str(reason), json=json)
+            return _lift(platform, lift, by or login_name(), str(reason), json=json)
         assert source is not None
         stone = _tombstone(
             platform,
@@ -76,7 +76,7 @@ def delete(
             _requested(platform, symbols, universe),
             parse_day(before, "--before") if before else None,
             dataset,
-            by or getpass.getuser(),
+            by or login_name(),
             str(reason),
         )
         return _delete(platform, stone, json=json) if yes else _show(platform, stone, json=json)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from typing import Annotated, Literal
 
 import typer
@@ -12,6 +11,7 @@ from quantx.cli.options import Json, Most, UseLocal, exits, settings_for
 from quantx.cli.output import out, print_json, print_table
 from quantx.pipeline.inspecting.acknowledge import acknowledge
 from quantx.pipeline.runtime.platform import open_platform
+from quantx.state.audit.login import login_name
 
 findings = typer.Typer(
     help="List the quality findings about data and system, and acknowledge them.", no_args_is_help=True
@@ -64,7 +64,7 @@ def findings_acknowledge(
 
     Example: quantx findings acknowledge 17 --reason "the exchange was closed that day"
     """
-    by, about = by or getpass.getuser(), f"finding {finding}"
+    by, about = by or login_name(), f"finding {finding}"
     with (
         open_platform(settings_for(use_local)) as platform,
         audited(platform.state, "findings.acknowledge", about, reason=reason, by=by),

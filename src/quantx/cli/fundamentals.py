@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -27,6 +26,7 @@ from quantx.cli.options import (
 from quantx.cli.output import err, out
 from quantx.errors import ConfigError
 from quantx.settings import source_of
+from quantx.state.audit.login import login_name
 
 if TYPE_CHECKING:
     from quantx.pipeline.planning.scope import Scope
@@ -142,7 +142,7 @@ def link(
     from quantx.pipeline.reference.filers import link_filer
     from quantx.pipeline.runtime.platform import open_platform
 
-    day, approver = parse_day(until, "--until"), by or getpass.getuser()
+    day, approver = parse_day(until, "--until"), by or login_name()
     with open_platform(settings_for(use_local)) as platform:
         link_filer(platform, platform.tables, symbol, filer, day, reason=reason, by=approver)
     out.print(f"{symbol.upper()} was the symbol of {filer.upper()} until {day}")

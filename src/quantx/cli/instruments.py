@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,6 +12,7 @@ from quantx.cli.options import Json, UseLocal, exits, parse_day, settings_for
 from quantx.cli.output import counted, out, print_json, print_table
 from quantx.errors import ConfigError
 from quantx.pipeline.runtime.platform import open_platform
+from quantx.state.audit.login import login_name
 
 instruments = typer.Typer(
     help="Manage securities and their symbol history: list, import from files, delist.",
@@ -121,7 +121,7 @@ def instruments_delist(
     from quantx.pipeline.reference.instruments import delist
 
     with open_platform(settings_for(use_local)) as platform:
-        day, approver = parse_day(on, "--on"), by or getpass.getuser()
+        day, approver = parse_day(on, "--on"), by or login_name()
         instrument = delist(platform, platform.tables, symbol, day, reason=reason, by=approver)
     out.print(f"{instrument} is delisted as of {on}")
     return 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Sequence
 from json import loads
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -27,6 +26,7 @@ from quantx.core.prices import PRICES
 from quantx.core.symbols import MarketName, parse_symbol, stored_symbol
 from quantx.errors import Busy, ConfigError
 from quantx.pipeline.runtime.platform import open_platform
+from quantx.state.audit.login import login_name
 
 if TYPE_CHECKING:
     from quantx.pipeline.reprocessing.quarantine import RowSelection
@@ -186,7 +186,7 @@ def quarantine_accept(
     try:
         with open_platform(settings_for(use_local)) as platform:
             with audited(platform.state, "quarantine.accept", f"row {row}", reason=reason, by=by):
-                done = accept(reprocessor_of(platform), row, reason, by or getpass.getuser())
+                done = accept(reprocessor_of(platform), row, reason, by or login_name())
             failed = inspect_reprocessed(platform, done.reprocessed)
     except Busy as error:
         err.print(str(error))

@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Literal
 
 import polars as pl
 
@@ -14,12 +13,10 @@ from quantx.core.calendars import Calendar, CalendarOf, calendar
 from quantx.core.model import SETTLED_AFTER
 from quantx.core.symbols import venue_of
 from quantx.dashboard.lake_rows import collected
-from quantx.pipeline.reporting.freshness import due_firing, next_due
+from quantx.pipeline.reporting.freshness import RECENT, FreshnessLevel, due_firing, freshness_level, next_due
 from quantx.reader.lake import Lake
 from quantx.settings import Settings
 
-Level = Literal["good", "warn", "bad"]
-RECENT = 10  # sessions: a member without a bar in them has ended, or its vendor has never had it
 _NAMED = 5
 _DAYS = 30  # with RECENT sessions in them, also across long holidays
 
@@ -46,15 +43,12 @@ class FreshUniverse:
     newest: date | None  # the newest stored session of the last month
     coming: date | None  # a newer session that has settled and is not due yet
     with_coming: int  # members that have it already
-    limit: float  # per cent of the members that may lack the due session: that of the alert `freshness_missed`
+    limit: float  # per cent of the members with recent bars that may lack the due session
 
     @property
-    def level(self) -> Level:
-        """Return whether the numbers of the due session can be used: good, warn (with exceptions) or bad."""
-        missing = len(self.late) + self.silent
-        if 100 * missing > self.limit * self.members or (self.members and not self.current):
-            return "bad"
-        return "warn" if missing else "good"
+    def level(self) -> FreshnessLevel:
+        """Return whether the numbers of the due session can be used, by `freshness_level`."""
+        return freshness_level(self.current, len(self.late), self.silent, self.limit)
 
     @property
     def named_late(self) -> str:
@@ -78,7 +72,7 @@ def fresh_universes(
     """Return the freshness of each universe by name.
 
     `members` has universe and symbol of the current members; `newest` is each symbol's newest bar of the last month.
-    `limit` is the per cent of members that may lack the due session.
+    `limit` is the per cent of members with recent bars that may lack the due session.
     """
     by_universe: dict[str, list[str]] = defaultdict(list)
     for universe, symbol in members.select("universe", "symbol").unique().sort("symbol").iter_rows():
@@ -143,7 +137,7 @@ def _universe(
 def read_freshness(lake: Lake, times: DueTimes, limit: float) -> list[FreshUniverse]:
     """Return the freshness of the universes of a lake, by the bars of the last month; errors are those of its reads.
 
-    `limit` is the per cent of members that may lack the due session.
+    `limit` is the per cent of members with recent bars that may lack the due session.
     """
     since = times.fired_at.date() - timedelta(days=_DAYS)
     members = collected(lake.scan("universe_members").filter(pl.col("member_to").is_null()))

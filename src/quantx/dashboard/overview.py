@@ -11,7 +11,8 @@ from datetime import date, datetime
 from typing import Any, Literal
 from urllib.parse import quote
 
-from quantx.dashboard.freshness import RECENT, DueTimes, FreshUniverse
+from quantx.dashboard.freshness import DueTimes, FreshUniverse
+from quantx.pipeline.reporting.freshness import RECENT
 
 Answer = Literal["good", "warn", "bad", "unknown"]
 _ORDER = ("bad", "unknown", "warn", "good")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import getpass
 import hashlib
 import hmac
 import json
@@ -15,6 +14,8 @@ from typing import Any, Literal, Protocol
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
+
+from quantx.state.audit.login import login_name
 
 UserRole = Literal["reader", "operator"]
 PRINCIPAL = "x-ms-client-principal"
@@ -99,7 +100,7 @@ class TokenSignIn:
         hosts = tuple(f"{name}:{port}" for name in ("127.0.0.1", "localhost"))
         # A cookie of a host belongs to all of its ports: the name keeps dashboards apart.
         self.site = Site(scheme="http", hosts=hosts, cookie=f"quantx_{port}", same_site="Strict")
-        self._user = User(_login(), "operator")
+        self._user = User(login_name(), "operator")
 
     def user_of(self, request: Request, session: str) -> User:
         """Return the user of this process, whose requests have the token. Headers that name a user count nothing."""
@@ -185,13 +186,6 @@ def _principal(headers: Headers) -> list[dict[str, str]]:
             "The principal of Azure's sign-in can't be read. Check that the identity provider is Microsoft Entra."
         ) from None
     return claims
-
-
-def _login() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):  # a user without a name in a container
-        return "local"
 
 
 def cookies_of(request: Request) -> Mapping[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import Literal
 
 from quantx.core.calendars import calendar
 from quantx.core.model import SETTLED_AFTER
@@ -12,6 +13,9 @@ from quantx.core.schedule import parse_schedule
 from quantx.core.symbols import venue_of
 from quantx.settings import Settings
 from quantx.state.alerts.port import AlertFacts, MemberProgress
+
+FreshnessLevel = Literal["good", "warn", "bad"]
+RECENT = 10  # sessions: a member without a bar in them is silent: it has ended, or its vendor has no bars of it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +25,7 @@ class UniverseFreshness:
     universe: str
     members: int
     current: int
+    silent: int  # members without recent bars
     with_bars: int
     due: date | None  # the newest session that is due on one of the exchanges
     newest: date | None  # the newest stored session
@@ -29,6 +34,23 @@ class UniverseFreshness:
     def missing_share(self) -> float:
         """Return the share of members that lack the session, in per cent."""
         return 100 * (self.members - self.current) / self.members if self.members else 0.0
+
+    def level(self, limit: float) -> FreshnessLevel:
+        """Return whether the numbers of the due session can be used, by `freshness_level`."""
+        return freshness_level(self.current, self.members - self.current - self.silent, self.silent, limit)
+
+
+def freshness_level(current: int, late: int, silent: int, limit: float) -> FreshnessLevel:
+    """Return whether the numbers of the due session can be used: good, warn (with exceptions) or bad.
+
+    Bad: more than `limit` per cent of the members with recent bars lack the session, or most of all members do.
+
+    >>> freshness_level(95, 5, 1, limit=5), freshness_level(94, 6, 0, limit=5), freshness_level(49, 0, 51, limit=5)
+    ('warn', 'bad', 'bad')
+    """
+    if 100 * late > limit * (current + late) or late + silent > current:
+        return "bad"
+    return "warn" if late or silent else "good"
 
 
 def universe_freshness(facts: AlertFacts, settings: Settings, now: datetime) -> list[UniverseFreshness]:
@@ -56,11 +78,13 @@ def next_due(settings: Settings, now: datetime) -> datetime:
 
 def _of_universe(name: str, parts: list[MemberProgress], fired_at: datetime) -> UniverseFreshness:
     due = {part.symbol: _due_session(part.symbol, fired_at) for part in parts}
+    silent = sum(part.members for part in parts if _is_silent(part, due[part.symbol]))
     current = sum(part.members for part in parts if _has(part.watermark, due[part.symbol]))
     return UniverseFreshness(
         universe=name,
         members=sum(part.members for part in parts),
         current=current,
+        silent=silent,
         with_bars=sum(part.members for part in parts if part.watermark is not None),
         due=max((session for session in due.values() if session is not None), default=None),
         newest=max((part.watermark for part in parts if part.watermark is not None), default=None),
@@ -73,3 +97,10 @@ def _due_session(symbol: str, fired_at: datetime) -> date | None:
 
 def _has(watermark: date | None, session: date | None) -> bool:
     return session is None or (watermark is not None and watermark >= session)
+
+
+def _is_silent(part: MemberProgress, session: date | None) -> bool:
+    """Return whether members that should have a session have no recent bars."""
+    if session is None or part.watermark is None:
+        return session is not None
+    return part.watermark < calendar(venue_of(part.symbol).calendar).back(session, RECENT)
