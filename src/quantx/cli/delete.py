@@ -14,6 +14,7 @@ from ulid import ULID
 
 from quantx.cli.options import Json, Symbols, Universe, UseLocal, exits, parse_day, settings_for, split_symbols
 from quantx.cli.output import counted, err, out, print_json, print_table, work_progress
+from quantx.core.option_tables import RAW_MEMBERS
 from quantx.core.tombstones import PRICES, Tombstone
 from quantx.errors import Busy, ConfigError
 from quantx.lake.tombstones import find_tombstone, lift_tombstone, pending_of, read_tombstones
@@ -284,7 +285,11 @@ def _lift(platform: Platform, stone_id: str, by: str, reason: str, *, json: bool
     if stone.lifted:
         raise ConfigError(f"the tombstone {stone_id} is lifted already")
     lift_tombstone(platform.location, stone, by=by, reason=reason, at=platform.clock.now())
-    text = f"lifted: {stone.describe()}; `quantx backfill` fetches it again"
+    archived = stone.has_dataset(RAW_MEMBERS) and platform.state.option_members.reopen(stone.source)
+    again = (
+        "`quantx options import` of its archives brings it again" if archived else "`quantx backfill` fetches it again"
+    )
+    text = f"lifted: {stone.describe()}; {again}"
     print_json({"lifted": stone.id}) if json else out.print(text, markup=False)
     return 0
 
