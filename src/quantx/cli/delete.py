@@ -168,6 +168,8 @@ def _show(platform: Platform, stone: Tombstone, *, json: bool) -> int:
         f"raw: {counted(found.replies, 'reply', 'replies')} in {counted(found.raw_objects, 'object')},"
         f" {found.raw_bytes / 1e6:,.3f} MB; {counted(found.rewritten, 'object')} written again without them"
     )
+    if found.archived:
+        out.print(f"{counted(found.archived, 'object')} of them with members of option archives, each as a whole")
     if found.inbox:
         out.print(f"inbox: {counted(found.inbox, 'file')} that wait to be imported")
     if found.retained:
@@ -177,8 +179,8 @@ def _show(platform: Platform, stone: Tombstone, *, json: bool) -> int:
         )
     if found.shared:
         out.print(
-            f"replies about {', '.join(found.shared)} are on the same pages and go, too: their rows stay, and can't be"
-            " derived again",
+            f"replies about {', '.join(found.shared)} are on the same pages, or in members of archives, and go,"
+            " too: their rows stay, and can't be derived again",
             markup=False,
         )
     if found.underivable:
