@@ -29,6 +29,7 @@ from quantx.errors import Busy, ConfigError
 from quantx.pipeline.runtime.platform import open_platform
 
 if TYPE_CHECKING:
+    from quantx.pipeline.reprocessing.quarantine import RowSelection
     from quantx.pipeline.reprocessing.summary import ReprocessSummary
 
 quarantine = typer.Typer(
@@ -143,7 +144,8 @@ def quarantine_replay(
     )
     try:
         with open_platform(settings_for(use_local)) as platform:
-            done = replay(reprocessor_of(platform), chosen)
+            with audited(platform.state, "quarantine.replay", _about(chosen)):
+                done = replay(reprocessor_of(platform), chosen)
             failed = inspect_reprocessed(platform, done.reprocessed)
     except Busy as error:
         err.print(str(error))
@@ -156,6 +158,13 @@ def quarantine_replay(
         out.print(f"{rows_validated} validated: {judged['replayed']:,} pass, {judged['open']:,} still rejected")
         _print_reprocessed(done.reprocessed)
     return _code(done.reprocessed, failed)
+
+
+def _about(chosen: RowSelection) -> str:
+    """Return the rows of a selection in words, for the audit."""
+    if chosen.ids:
+        return f"row {', '.join(chosen.ids)}"
+    return "; ".join(f"{name} {value}" for name, value in vars(chosen).items() if value) or "all open rows"
 
 
 def quarantine_accept(

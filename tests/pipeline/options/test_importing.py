@@ -72,6 +72,20 @@ def test_a_later_version_corrects_an_earlier_one_and_an_earlier_one_never_replac
     ]
 
 
+def test_bytes_that_the_vendor_restores_after_a_correction_are_imported_again(option_import: Import) -> None:
+    other = b"options cbbo-1m 2024-05-01 5"
+    versions = [(MAY_1, 2), (other, 9), (MAY_1, 16), (MAY_1, 16), (other, 9), (MAY_1, 2)]
+    done = []
+    for number, (body, day) in enumerate(versions):
+        archive = MemoryArchive({"a.dbn": body})
+        archive.days = {date(2024, 5, 1): DayCondition("available", date(2024, 5, day))}
+        done.append(option_import.run(archive, f"/data/{number}.zip"))
+    assert [each.done for each in done] == [1, 1, 1, 0, 0, 0]
+    assert [each.known for each in done] == [0, 0, 0, 1, 1, 1]
+    _, second, third = option_import.store.committed
+    assert third.corrects == [second.raw]
+
+
 def test_a_schema_without_a_table_is_named_and_its_bytes_are_kept(option_import: Import) -> None:
     other = MemoryArchive(
         {"x.dbn": b"options mbp-10 2024-05-01 9", "note.pdf": b"%PDF"},

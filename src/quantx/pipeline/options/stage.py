@@ -234,19 +234,16 @@ class _Stage:
     def _seen_contracts(self) -> pl.DataFrame:
         """Return the contracts with a row, as rows of their table."""
         first = pl.Series("first_date", self._first_seen).cast(pl.Date)
-        contracts = self._contracts.with_columns(first).with_row_index(RANK)
+        seen = pl.Series(self._first_seen != _UNSEEN)
+        contracts = self._contracts.with_columns(first).with_row_index(RANK).filter(seen)
         if self._terms:
             terms = pl.concat(self._terms).unique(RANK, keep="last").select(RANK, *TERMS)
             contracts = contracts.drop(TERMS).join(terms, on=RANK)
-        return (
-            contracts.filter(pl.Series(self._first_seen != _UNSEEN))
-            .with_columns(
-                pl.lit(self._facts.source).alias("source"),
-                pl.lit(self._raw).alias("raw"),
-                pl.lit(self._known_from, pl.Datetime("us", "UTC")).alias("known_from"),
-            )
-            .select(pl.col(c).cast(t) for c, t in OPTIONS_CONTRACTS.schema.items())
-        )
+        return contracts.with_columns(
+            pl.lit(self._facts.source).alias("source"),
+            pl.lit(self._raw).alias("raw"),
+            pl.lit(self._known_from, pl.Datetime("us", "UTC")).alias("known_from"),
+        ).select(pl.col(c).cast(t) for c, t in OPTIONS_CONTRACTS.schema.items())
 
     def undo(self) -> None:
         """Remove the files that were put into the lake by this try."""

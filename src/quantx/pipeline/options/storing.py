@@ -12,7 +12,7 @@ import polars as pl
 
 from quantx.core.quality.option_rules import OPTION_RULES
 from quantx.core.tables import BARS_1D
-from quantx.errors import Busy
+from quantx.errors import Busy, MalformedPayload
 from quantx.lake.protocol import Tables
 from quantx.pipeline.options.commit import commit_member
 from quantx.pipeline.options.importing import Arrival, Store
@@ -45,7 +45,11 @@ def _store(
     confirm: Callable[[], None],
 ) -> MemberCounts:
     staged = stage_member(member, folder, location=platform.location, raw=arrival.raw, prices=prices)
-    confirm()
+    try:
+        confirm()
+    except MalformedPayload:
+        platform.location.delete(staged.new_objects)
+        raise
     committed = _committed(platform, staged, arrival, folder)
     _note(platform.state.findings, member, staged, arrival)
     return MemberCounts(staged.rows, committed.changed + committed.removed, staged.rows_rejected)

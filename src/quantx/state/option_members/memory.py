@@ -112,7 +112,7 @@ class MemoryOptionMembers(OptionMembers):
                 for x in self._members.values()
                 if (x.state, x.sha256) == ("done", sha256) and source in (None, x.source)
             )
-            return next(found, None)
+            return max(found, key=lambda x: (x.modified or date.min, -x.id), default=None)
 
     @override
     def earlier(self, name: str, content: MemberContent, sha256: str) -> list[MemberRecord]:

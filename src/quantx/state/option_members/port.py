@@ -141,7 +141,10 @@ class OptionMembers(Protocol):
         ...
 
     def imported(self, sha256: str, source: str | None) -> MemberRecord | None:
-        """Return the member that brought this content to the tables of a source (None: any); None where none has."""
+        """Return the member that brought this content to the tables of a source (None: any); None where none has.
+
+        Of several, it is the one of the vendor's last date.
+        """
         ...
 
     def earlier(self, name: str, content: MemberContent, sha256: str) -> list[MemberRecord]:
