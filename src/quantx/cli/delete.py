@@ -13,6 +13,7 @@ from ulid import ULID
 
 from quantx.cli.options import Json, Symbols, Universe, UseLocal, exits, parse_day, settings_for, split_symbols
 from quantx.cli.output import counted, err, out, print_json, print_table, work_progress
+from quantx.core.option_tables import RAW_MEMBERS
 from quantx.core.tombstones import PRICES, Tombstone
 from quantx.errors import Busy, ConfigError
 from quantx.lake.tombstones import find_tombstone, lift_tombstone, pending_of, read_tombstones
@@ -167,6 +168,8 @@ def _show(platform: Platform, stone: Tombstone, *, json: bool) -> int:
         f"raw: {counted(found.replies, 'reply', 'replies')} in {counted(found.raw_objects, 'object')},"
         f" {found.raw_bytes / 1e6:,.3f} MB; {counted(found.rewritten, 'object')} written again without them"
     )
+    if found.archived:
+        out.print(f"{counted(found.archived, 'object')} of them with members of option archives, each as a whole")
     if found.inbox:
         out.print(f"inbox: {counted(found.inbox, 'file')} that wait to be imported")
     if found.retained:
@@ -176,8 +179,8 @@ def _show(platform: Platform, stone: Tombstone, *, json: bool) -> int:
         )
     if found.shared:
         out.print(
-            f"replies about {', '.join(found.shared)} are on the same pages and go, too: their rows stay, and can't be"
-            " derived again",
+            f"replies about {', '.join(found.shared)} are on the same pages, or in members of archives, and go,"
+            " too: their rows stay, and can't be derived again",
             markup=False,
         )
     if found.underivable:
@@ -284,7 +287,11 @@ def _lift(platform: Platform, stone_id: str, by: str, reason: str, *, json: bool
     if stone.lifted:
         raise ConfigError(f"the tombstone {stone_id} is lifted already")
     lift_tombstone(platform.location, stone, by=by, reason=reason, at=platform.clock.now())
-    text = f"lifted: {stone.describe()}; `quantx backfill` fetches it again"
+    archived = stone.has_dataset(RAW_MEMBERS) and platform.state.option_members.reopen(stone.source)
+    again = (
+        "`quantx options import` of its archives brings it again" if archived else "`quantx backfill` fetches it again"
+    )
+    text = f"lifted: {stone.describe()}; {again}"
     print_json({"lifted": stone.id}) if json else out.print(text, markup=False)
     return 0
 

@@ -18,6 +18,7 @@ from quantx.core.tombstones import SymbolDays, Tombstone
 from quantx.errors import ConfigError
 from quantx.lake.files import damaged_file
 from quantx.lake.protocol import CommitContext
+from quantx.lake.tombstones import lift_tombstone, read_tombstones
 from quantx.pipeline.deleting.survey import survey
 from quantx.pipeline.options.service import import_paths
 from quantx.pipeline.options.validate import validate_options
@@ -80,6 +81,18 @@ def test_a_deletion_finds_rows_rejected_rows_and_members_and_leaves_the_other_un
     members = desk.platform.state.option_members
     records = [members.read(row["id"]) for row in members.listed(None)]
     assert validate_options(desk.platform.location, desk.platform.tables, records).is_whole
+
+    again = import_paths(desk.platform, [tmp_path / "both.zip"], (), None, keep="archive")
+    assert (again.done, again.known) == (0, 2)
+    (written,) = read_tombstones(desk.platform.location)
+    lift_tombstone(desk.platform.location, written, by="eve", reason="renewed", at=desk.clock.now())
+    members.reopen("databento")
+    again = import_paths(desk.platform, [tmp_path / "both.zip"], (), None, keep="archive")
+    assert again.done == 2
+    assert desk.rows(OPTIONS_QUOTES_1M.name)["underlying"].value_counts().sort("underlying").rows() == [
+        ("QQQ", 4),
+        ("SPY", 4),
+    ]
 
 
 def test_a_deletion_of_earlier_days_leaves_a_member_of_later_ones(desk: Desk, tmp_path: Path) -> None:

@@ -103,6 +103,26 @@ class TestOptionMembers:
         assert [row["id"] for row in kit.state.option_members.listed(None, state="pending")] == [two.id]
         assert kit.state.option_members.listed(None, archive="/other.zip") == []
 
+    def test_imported_members_of_a_source_can_be_imported_again(self, kit: Kit) -> None:
+        member = imported(kit, "/data/spy.zip", "ab", None)
+        assert kit.state.option_members.reopen("lean") == 0
+        assert kit.state.option_members.reopen("databento") == 1
+        again = kit.state.option_members.start(member.id, "ab")
+        assert (again.state, again.raw) == ("pending", None)
+        assert kit.state.option_members.imported("ab", "databento") is None
+
+    def test_versions_of_a_member_are_held_by_one_process(self, kit: Kit) -> None:
+        members = kit.state.option_members
+        other = replace(CONTENT, first_day=date(2024, 4, 30))
+        with (
+            members.version_held("a.dbn", CONTENT) as hold,
+            members.version_held("a.dbn", replace(CONTENT, modified=MAY)) as second,
+            members.version_held("a.dbn", other) as apart,
+        ):
+            assert hold is not None
+            assert second is None
+            assert apart is not None
+
     def test_an_unknown_member_is_no_row(self, kit: Kit) -> None:
         with pytest.raises(LookupError):
             kit.state.option_members.read(10**9)

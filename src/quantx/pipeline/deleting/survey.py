@@ -10,8 +10,10 @@ from typing import Any
 import polars as pl
 
 from quantx.core.deleted_rows import touched_tables
+from quantx.core.option_tables import RAW_MEMBERS
 from quantx.core.tombstones import Tombstone
 from quantx.lake.protocol import Tables
+from quantx.lake.raw import parse_raw_path
 from quantx.lake.snapshots import LakeSnapshot, snapshot_names
 from quantx.lake.store import LakeLocation
 from quantx.pipeline.deleting.delete import waiting_files
@@ -29,6 +31,7 @@ class Survey:
     tables: Mapping[str, int]  # rows by table
     raw_objects: int  # that are removed
     raw_bytes: int
+    archived: int  # of the raw objects: those of members of option archives
     replies: int
     rewritten: int  # raw objects for which another one stands, with the other replies
     shared: Sequence[str]  # symbols whose replies go because they share a page: their rows stay
@@ -70,6 +73,7 @@ def survey(
         tables=_rows(stone, tables),
         raw_objects=len(plans),
         raw_bytes=sum(plan.size for plan in plans),
+        archived=sum(parse_raw_path(plan.path)[1] == RAW_MEMBERS for plan in plans),
         replies=sum(len(plan.deleted) for plan in plans),
         rewritten=sum(not plan.is_whole for plan in plans),
         shared=sorted({s for plan in plans for s in (*plan.others, *(reply.series.symbol for reply in plan.shared))}),

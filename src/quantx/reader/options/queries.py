@@ -55,7 +55,7 @@ class OptionQueries(KnownNames):
     ) -> pl.DataFrame:
         """Return the chain of an underlying at a minute: the last quote of each contract at or before it.
 
-        `at`: a time without a zone is New York's ("2025-08-07T15:30"), others are instants; a date is the end of that
+        `at`: a time without a zone is New York's ("2025-08-07T15:30"), others are instants; a date is the close of that
         session. Quotes are of the same session only. Columns: underlying, contract, root, expiration, right, strike,
         bid, ask, bid_size, ask_size, last, last_size, last_time, time (UTC, of the quote), age (seconds since the
         quote), settlement (AM or PM), multiplier, source, known_from; sorted by expiration, root, right
@@ -227,7 +227,7 @@ class OptionQueries(KnownNames):
         )
 
     def _instant(self, moment: ChainMoment) -> datetime:
-        """Return the instant of a chain; of a date the last instant at which its options are quoted."""
+        """Return the instant of a chain; of a date the close of its session."""
         if moment.instant is not None:
             return moment.instant
         found = self._sessions.of(US.calendar).filter(pl.col("date") == moment.session)["close"]

@@ -159,6 +159,14 @@ class MemoryOptionMembers(OptionMembers):
             self._put(replace(self.read(member_id), state="failed", error_class=error_class, last_error=error))
 
     @override
+    def reopen(self, source: str) -> int:
+        with self._records.lock:
+            found = [each for each in self._members.values() if (each.source, each.state) == (source, "done")]
+            for each in found:
+                self._put(replace(each, state="pending", raw=None))
+            return len(found)
+
+    @override
     def count(self, key: ArchiveKey | None = None) -> Mapping[MemberState, int]:
         with self._records.lock:
             return Counter(each.state for each in (self._members.values() if key is None else self.of_archive(key)))

@@ -170,6 +170,13 @@ class OptionMembers(Protocol):
         """Record that an attempt failed; the next import tries again."""
         ...
 
+    def reopen(self, source: str) -> int:
+        """Make the imported members of a source pending without their raw objects; return how many.
+
+        The next import of their archives stores and commits them again.
+        """
+        ...
+
     def count(self, key: ArchiveKey | None = None) -> Mapping[MemberState, int]:
         """Return the number of members (of an archive, or all) in each state; states without members are absent."""
         ...

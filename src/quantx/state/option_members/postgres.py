@@ -107,6 +107,10 @@ class PostgresOptionMembers(OptionMembers):
         self._database.rows("option_members.fail", id=member_id, error_class=error_class, error=error)
 
     @override
+    def reopen(self, source: str) -> int:
+        return len(self._database.rows("option_members.reopen", source=source))
+
+    @override
     def count(self, key: ArchiveKey | None = None) -> Mapping[MemberState, int]:
         of = {"archive": None, "stamp": None} if key is None else asdict(key)
         return {row["state"]: row["members"] for row in self._database.rows("option_members.count", **of)}

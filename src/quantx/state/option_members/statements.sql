@@ -48,6 +48,11 @@ update option_members set
     state = 'failed', error_class = %(error_class)s, last_error = %(error)s, updated_at = clock_timestamp()
 where id = %(id)s;
 
+-- name: reopen
+update option_members set state = 'pending', raw = null, updated_at = clock_timestamp()
+where source = %(source)s and state = 'done'
+returning id;
+
 -- name: count
 select state, count(*) as members from option_members
 where %(archive)s::text is null or (archive = %(archive)s and stamp = %(stamp)s) group by state;
