@@ -11,7 +11,7 @@ from scipy import stats
 
 from quantx.core.options.expirations import expires_at
 from quantx.core.options.greeks import with_greeks
-from quantx.core.options.surface import at_term, put_call_ratio, smiles
+from quantx.core.options.surface import at_term, smiles
 
 AT = datetime(2024, 6, 12, 19, 30, tzinfo=UTC)
 RATE, FORWARD = 0.05, 500.0
@@ -89,10 +89,3 @@ def test_quotes_without_a_volatility_do_not_count() -> None:
     gap = rows.with_columns(iv=pl.when(~nearest).then("iv"))
     assert smiles(gap)["atm"].to_list() == pytest.approx(list(ENDS.values()), abs=1e-5)
     assert smiles(rows.with_columns(iv=pl.lit(None, pl.Float64))).is_empty()
-
-
-def test_the_ratio_of_puts_to_calls() -> None:
-    rows = pl.DataFrame({"right": ["C", "P", "C", "P"], "volume": [10, 30, 10, None]})
-    assert put_call_ratio(rows, "volume") == 1.5
-    assert put_call_ratio(rows.filter(right="P"), "volume") is None
-    assert put_call_ratio(rows.clear(), "volume") is None

@@ -1,4 +1,4 @@
-"""Measures of the volatilities of one chain at fixed terms, and ratios of puts to calls.
+"""Measures of the volatilities of one chain at fixed terms.
 
 Each expiration has a smile: the volatilities of its options out of the money. Between two strikes a smile is linear;
 between two expirations the total variance (volatility² · years) is linear in time, so that no term has an arbitrage
@@ -48,12 +48,6 @@ def at_term(smiles: pl.DataFrame, column: str, days: int) -> float | None:
     known = known.group_by("years").agg(pl.col("variance").mean())  # of two roots that end at once
     variance = known.select(_between("years", term, value="variance")).item()
     return None if variance is None else float((variance / term) ** 0.5)
-
-
-def put_call_ratio(rows: pl.DataFrame, column: str) -> float | None:
-    """Return the sum of a column over the puts divided by that over the calls; None without calls."""
-    put, call = (rows.filter(pl.col("right") == right)[column].sum() for right in ("P", "C"))
-    return put / call if call else None
 
 
 def _between(along: str, point: float, value: str = "iv") -> pl.Expr:
