@@ -207,6 +207,10 @@ class BuildInputs(FeatureQueries, SnapshotQueries):
         """Return the rows of fundamentals from a day on; see FundamentalFeatures."""
         return self._fundamental_rows(features, requests, first=None if first == EVERYTHING else first)
 
+    def option_rows(self, features: Sequence[Feature], requests: Sequence[SymbolRequest], first: date) -> pl.DataFrame:
+        """Return the rows of options from a day on; see OptionFeatures."""
+        return self._option_rows(features, requests, first=None if first == EVERYTHING else first)
+
     def universes(self) -> list[str]:
         """Return the names of all universes."""
         return sorted(self._stored.rows(UNIVERSE_MEMBERS, columns=["universe"])["universe"].unique())

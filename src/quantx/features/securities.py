@@ -58,7 +58,9 @@ class RowsBySecurity:
 
     def portions(self) -> Iterator[tuple[Read, pl.DataFrame]]:
         """Yield rows and what reads the stored ones; see RowSource."""
-        rows = {"fundamental": self._fundamentals, "label": self._labels}.get(self._kind, self._series)
+        rows = {"fundamental": self._sessions, "option": self._sessions, "label": self._labels}.get(
+            self._kind, self._series
+        )
         for stale, found in rows(self._stale):
             requests = [each.request for each in stale]
             yield partial(self._inputs.stored_rows, self._table, stale), self._inputs.of_day(found, requests)
@@ -133,13 +135,14 @@ class RowsBySecurity:
             bars = self._inputs.series_bars([each.request for each in chunk])
             yield chunk, self._inputs.feature_rows(self._features, bars, compute(self._features, bars))
 
-    def _fundamentals(self, securities: Sequence[Stale]) -> Iterator[_Portion]:
-        """Yield the ratios of each bar's session."""
+    def _sessions(self, securities: Sequence[Stale]) -> Iterator[_Portion]:
+        """Yield the values of fundamentals or of options of each bar's session."""
+        read = self._inputs.option_rows if self._kind == "option" else self._inputs.fundamental_rows
         by_day = sorted(securities, key=lambda each: (each.first, each.symbol))
         for chunk in self._inputs.session_chunks(by_day):
             first = min(each.first for each in chunk)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", IncompleteData)  # most securities of a lake may have no filings
-                rows = self._inputs.fundamental_rows(self._features, [each.request for each in chunk], first)
+                rows = read(self._features, [each.request for each in chunk], first)
             wanted = since_first(chunk, rows)
             yield chunk, rows if wanted is None else rows.filter(wanted)

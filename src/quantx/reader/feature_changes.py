@@ -11,6 +11,14 @@ import polars as pl
 from quantx.core.fact_tables import FILER_SYMBOLS, FUNDAMENTALS
 from quantx.core.features.feature import FeatureSet
 from quantx.core.features.record import BuildRecord
+from quantx.core.option_tables import (
+    OPTION_TABLES,
+    OPTIONS_CONTRACTS,
+    OPTIONS_OHLCV_1D,
+    OPTIONS_OPEN_INTEREST,
+    OPTIONS_QUOTES_1D,
+    OPTIONS_QUOTES_1M,
+)
 from quantx.core.symbols import is_filer
 from quantx.core.table import Table
 from quantx.core.tables import ACTIONS, BARS_1D, BARS_1M, INSTRUMENTS, SYMBOL_HISTORY, TABLES, UNIVERSE_MEMBERS
@@ -36,6 +44,15 @@ _MINUTES: Mapping[str, Sequence[str]] = {
 }
 _CROSS: Mapping[str, Sequence[str]] = {UNIVERSE_MEMBERS.name: _MEMBERS, INSTRUMENTS.name: _SECTORS}
 
+_QUOTED = ("source", "underlying", "date", "contract")
+_OPTIONS: Mapping[str, Sequence[str]] = {
+    OPTIONS_CONTRACTS.name: ("source", "underlying", "contract", "settlement"),
+    OPTIONS_QUOTES_1M.name: (*_QUOTED, "time", "bid", "ask"),
+    OPTIONS_QUOTES_1D.name: (*_QUOTED, "bid_close", "ask_close"),
+    OPTIONS_OHLCV_1D.name: (*_QUOTED, "volume"),
+    OPTIONS_OPEN_INTEREST.name: (*_QUOTED, "open_interest", "public_at"),
+}
+
 
 def inputs_of(feature_set: FeatureSet) -> Mapping[str, Sequence[str]]:
     """Return the tables that the rows of a set are made of, with the columns that matter."""
@@ -44,6 +61,8 @@ def inputs_of(feature_set: FeatureSet) -> Mapping[str, Sequence[str]]:
     kinds = {each.kind for each in feature_set.features}
     if "cross_section" in kinds:
         return {**_SERIES, **_FILED, **_CROSS}
+    if "option" in kinds:
+        return {**_SERIES, **_OPTIONS}
     return {**_SERIES, **_FILED} if "fundamental" in kinds else _SERIES
 
 
@@ -84,6 +103,10 @@ class FeatureChanges(FeatureInputs, FilerQueries):
             return dict.fromkeys(self._symbols_of_changed(table, rows), EVERYTHING)
         if table is FILER_SYMBOLS:
             return dict.fromkeys(pl.concat([rows["symbol"], rows["filer"]]).unique(), EVERYTHING)
+        if table is OPTIONS_CONTRACTS:
+            return dict.fromkeys(rows["underlying"].unique(), EVERYTHING)
+        if table in OPTION_TABLES:
+            return dict(rows.group_by("underlying").agg(pl.col("date").min()).iter_rows())
         if table is UNIVERSE_MEMBERS:
             return _first_memberships(rows)
         day = pl.col("public_at").dt.date() if table is FUNDAMENTALS else pl.col(table.day or "date")

@@ -11,8 +11,8 @@ from quantx.core.features.compute import compute
 from quantx.core.features.feature import Feature, Kind
 from quantx.core.features.labels import label_ends
 from quantx.errors import ConfigError
-from quantx.reader.feature_fundamentals import FundamentalFeatures
 from quantx.reader.feature_inputs import FeatureInputs
+from quantx.reader.feature_options import OptionFeatures
 from quantx.reader.point_in_time import NOW, PointInTime
 from quantx.reader.public_times import with_public_at
 from quantx.reader.symbol_history import SymbolRequest
@@ -20,7 +20,7 @@ from quantx.reader.symbol_history import SymbolRequest
 LABEL_END = "label_end"
 
 
-class FeatureValues(FeatureInputs, FundamentalFeatures):
+class FeatureValues(FeatureInputs, OptionFeatures):
     """Rows of features that are computed from the present tables."""
 
     def _computed_rows(
@@ -36,6 +36,8 @@ class FeatureValues(FeatureInputs, FundamentalFeatures):
         kind = kind_of(features)
         if kind == "fundamental":
             return self._fundamental_rows(features, requests, first=first, last=last, moment=moment)
+        if kind == "option":
+            return self._option_rows(features, requests, first=first, last=last, moment=moment)
         if kind == "cross_section":
             raise ConfigError(
                 "features of a cross-section compare members; give their universe: universe=… (--universe)"

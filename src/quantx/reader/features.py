@@ -99,13 +99,17 @@ class FeatureQueries(StoredFeatures, FeatureValues, CrossSections, MinuteFeature
         self, chosen: Sequence[ChosenFeatures], request: FeatureRequest, present: Collection[str]
     ) -> None:
         """Warn of symbols without rows, or raise NotInLake, as `bars` does; of fundamentals, facts may be missing."""
-        if {kind_of(each.features) for each in chosen} != {"fundamental"}:
+        kinds = {kind_of(each.features) for each in chosen}
+        if kinds not in ({"fundamental"}, {"option"}):
             self._check_bars(BARS_1D, request.requests, present, moment=request.moment)
             return
         absent = [each for each in request.requests if each.symbol not in present]
         if absent:
             self._check_known([each for each in absent if each.instrument is None])
             names = [each.symbol for each in absent]
+            if kinds == {"option"}:
+                warn_user(f"no features of options of {names_in(names)}: no bars of them have a chain", names)
+                return
             warn_user(
                 f"no fundamental features of {names_in(names)}: no bars of them have facts that were public"
                 " then; `quantx fundamentals update` fetches facts",

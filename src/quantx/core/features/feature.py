@@ -25,7 +25,7 @@ import polars as pl
 
 Basis = Literal["traded", "split", "total"]
 Unit = Literal["ratio", "price", "shares", "currency"]
-Kind = Literal["series", "cross_section", "fundamental", "label"]
+Kind = Literal["series", "cross_section", "fundamental", "label", "option"]
 Kernel = Callable[[], pl.Expr]  # over one symbol's rows; loads its library when it is called, not when it is declared
 Output = str | Callable[[pl.Expr], pl.Expr]
 

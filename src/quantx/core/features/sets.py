@@ -8,8 +8,9 @@ from quantx.core.features.feature import FeatureSet
 from quantx.core.features.fundamental import FUNDAMENTAL
 from quantx.core.features.labels import LABELS
 from quantx.core.features.minute import MINUTE
+from quantx.core.features.options import OPTIONS
 from quantx.core.features.technical import TECHNICAL
 
 SETS: dict[str, FeatureSet] = {
-    each.name: each for each in (TECHNICAL, ALPHA158, FUNDAMENTAL, CROSS_SECTION, LABELS, MINUTE)
+    each.name: each for each in (TECHNICAL, ALPHA158, FUNDAMENTAL, CROSS_SECTION, LABELS, MINUTE, OPTIONS)
 }

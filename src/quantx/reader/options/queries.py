@@ -122,7 +122,11 @@ class OptionQueries(KnownNames):
         of = {each: parse_contract(each).underlying for each in ids}
         selection = selection.on([*of.values(), *underlyings])
         wanted = pl.col("contract").is_in(list(ids)) | pl.col("underlying").is_in(list(underlyings))
-        rows = self._known(table, _of_source(selection.filtered(wanted), source), PointInTime.parse(as_of, None))
+        selection, known = _of_source(selection.filtered(wanted), source), PointInTime.parse(as_of, None)
+        if underlyings or known.as_of is not None:
+            rows = self._known(table, selection, known)
+        else:
+            rows = self._rows_of_contracts(table, selection, ids)
         if rows.is_empty():
             for name in dict.fromkeys([*of.values(), *underlyings]):
                 self._check_underlying(name)
@@ -189,6 +193,18 @@ class OptionQueries(KnownNames):
             self._check_underlying(name)
             warn_user(f"no open interest of {name} on these days, or none that was known or public then", [name])
         return rows.sort("date", *CONTRACT_ORDER, "source")
+
+    def _rows_of_contracts(self, table: Table, selection: Selection, ids: Sequence[str]) -> pl.DataFrame:
+        """Return the current rows of some contracts; of a file only the row groups of their expirations are read."""
+        version = self._stored.version(table)
+        files = [] if version is None else selection.files(version.files)
+        if not files:
+            return table.empty()
+        days = [parse_contract(each).expiration for each in ids]
+        near = pl.col("expiration").is_between(min(days), max(days))  # Polars skips row groups by a range
+        where = selection.of_rows(table) & near & pl.col("contract").is_in(list(ids))
+        rows = self._stored[table.name].read_files(files, where, list(table.schema))
+        return rows if selection.where is None else rows.filter(selection.where)
 
     def _quotes_at(self, name: str, moment: ChainMoment, known: PointInTime, vendor: str | None) -> pl.DataFrame:
         """Return the last quote of each contract and source at a moment, with the columns of session_quotes."""
