@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from quantx.alerts.channels.channel import Channel, NotDelivered
+from quantx.alerts.channels.channel import Channel, NotDelivered, PartlyDelivered
 from quantx.alerts.channels.mail import Mail
 from quantx.alerts.channels.open import open_channels
 from quantx.alerts.channels.slack import Slack
@@ -91,6 +91,15 @@ class TestHttp:
         assert len(section["text"]["text"]) <= 3000
         assert "\u202e" not in header["text"]["text"] + section["text"]["text"]
 
+    def test_slack_gets_the_last_line_of_a_long_message(self) -> None:
+        receiver = HttpReceiver()
+        with listening(receiver) as port:
+            lines = (*("x" * 1000,) * 22, "Next: read this.")
+            slack(f"http://127.0.0.1:{port}/").send(replace(MESSAGE, lines=lines))
+        text = receiver.requests[0].json["blocks"][1]["text"]["text"]
+        assert text.endswith("• Next: read this.")
+        assert len(text) <= 3000
+
     def test_teams_gets_a_card_whose_texts_are_no_markdown(self) -> None:
         receiver = HttpReceiver(answers=[(202, {})])
         with listening(receiver) as port:
@@ -137,6 +146,12 @@ class TestHttp:
             port = free.getsockname()[1]
         assert str(refusal(slack(f"http://127.0.0.1:{port}/{SECRET}"))) == "no connection"
 
+    def test_an_address_that_no_server_can_have_is_a_fact(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for host in ("a..b", "a" * 70 + ".example", "xn--a"):
+            assert "not valid" in str(refusal(slack(f"http://{host}/{SECRET}")))
+        monkeypatch.setenv("HTTP_PROXY", f"ftp://{SECRET}@127.0.0.1:1")
+        assert "proxy" in str(refusal(slack(f"http://127.0.0.1:9/{SECRET}")))
+
     def test_a_certificate_that_is_not_trusted_is_a_fact(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         trusted, context = certificate(tmp_path)
         receiver = HttpReceiver(tls=context)
@@ -147,6 +162,14 @@ class TestHttp:
             monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
             channel.send(MESSAGE)
         assert len(receiver.requests) == 1
+
+
+@pytest.mark.parametrize("scheme", ["https", "smtp"])
+def test_a_host_that_can_not_be_is_no_crash(scheme: str) -> None:
+    url = SecretStr(f"{scheme}://ho..st/{SECRET}")
+    mail = Mail(url=url, sender="q@firm", recipients=("a@firm",), installation="lab")
+    channel = mail if scheme == "smtp" else Slack(url=url, installation="lab")
+    assert "not" in str(refusal(channel))
 
 
 class TestMail:
@@ -188,6 +211,13 @@ class TestMail:
             self.mail(port, login=False).send(MESSAGE)
         assert len(server.mails) == 1
 
+    def test_a_password_that_smtp_does_not_take_is_no_crash(self, tls: ssl.SSLContext) -> None:
+        with listening(SmtpReceiver(tls=tls, user=("me", "x"))) as port:
+            mail = replace(self.mail(port), url=SecretStr(f"smtp://me:{SECRET}%C3%BC@127.0.0.1:{port}"))
+            failure = refusal(mail)
+        assert "other than ASCII" in str(failure)
+        assert failure.__context__ is None  # the caught error has the password
+
     def test_an_untrusted_certificate_gets_no_password(self, tmp_path: Path) -> None:
         _, context = certificate(tmp_path)
         server = SmtpReceiver(tls=context, user=("me@firm", f"{SECRET}/"))
@@ -212,6 +242,26 @@ class TestMail:
         with listening(server) as port:
             error = refusal(self.mail(port))
         assert (str(error), error.rejected) == (fact, rejected)
+
+    def test_a_recipient_that_is_refused_is_named_by_number_and_the_others_get_the_mail(self) -> None:
+        class OneRefused(SmtpReceiver):
+            def _reply(self, verb: str, line: str, secure: bool) -> bytes:
+                return b"550 5.1.1 no b@firm\r\n" if "b@firm" in line else super()._reply(verb, line, secure)
+
+        server = OneRefused()
+        with listening(server) as port, pytest.raises(PartlyDelivered) as caught:
+            self.mail(port, login=False).send(MESSAGE)
+        assert str(caught.value) == "it refuses 1 of 2 recipients: SMTP 550; the others have the message"
+        assert len(server.mails) == 1
+
+    def test_letters_that_a_login_or_a_server_does_not_take_are_a_fact(self, tls: ssl.SSLContext) -> None:
+        server = SmtpReceiver(tls=tls, user=("me@firm", f"{SECRET}/"))
+        with listening(server) as port:
+            mail = self.mail(port)
+            login = replace(mail, url=SecretStr(f"smtp://me:{SECRET}%C3%A4@127.0.0.1:{port}"))
+            assert "use ASCII" in str(refusal(login))
+            assert "not ASCII" in str(refusal(replace(mail, recipients=("jörg@firm",))))
+        assert "use ASCII" in str(refusal(replace(mail, url=SecretStr(f"smtp://{'a' * 70}.example"))))
 
     def test_no_server_is_a_fact(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from quantx.alerts.channels.channel import Channel, NotDelivered
+from quantx.alerts.channels.channel import Channel, NotDelivered, PartlyDelivered
 from quantx.alerts.channels.slack import Slack
 from quantx.alerts.channels.webhook import Webhook
 from quantx.alerts.outbox import Sender, SentCounts, within
@@ -38,7 +38,7 @@ class Book(Channel):
 
     name: str = "webhook"
     gap: float = 0.0
-    errors: list[NotDelivered] = field(default_factory=list)
+    errors: list[NotDelivered | PartlyDelivered] = field(default_factory=list)
     got: list[AlertMessage] = field(default_factory=list)
 
     def send(self, message: AlertMessage) -> None:
@@ -112,6 +112,24 @@ class TestTransitions:
             lab.clock.move(minutes=30)
         assert hours == ["01 12:30", "02 12:30"]
 
+    def test_a_clock_that_was_ahead_delays_nothing(self, lab: Lab) -> None:
+        context, book = lab.context(alerts_digest="12:30"), Book(errors=[NotDelivered("it answers HTTP 500")])
+        lab.clock.move(days=10, hours=1)
+        lab.state.findings.note([JUMP])
+        check_and_send(context, channels={"webhook": book})  # the alert and a digest of that day, which wait
+        lab.clock.move(days=-10, minutes=-15)
+        lab.state.findings.resolve("close_jump", ["AAPL"], "corrected")
+        for _ in range(3):
+            check_and_send(context, channels={"webhook": book})
+            lab.clock.move(minutes=15)
+        finding = "Finding: close_jump, AAPL yahoo"
+        assert sorted(titles(book)) == [
+            "Daily digest: 1 open",
+            "Daily digest: nothing is wrong",
+            finding,
+            f"Resolved: {finding}",
+        ]
+
 
 class TestSending:
     def sender(self, lab: Lab, *channels: Book, attempts: int = 3) -> Sender:
@@ -145,6 +163,14 @@ class TestSending:
         book = Book(errors=[NotDelivered("it answers HTTP 400", rejected=True)] * 9)
         send_test(lab.context(), {"webhook": book})
         assert self.sender(lab, book, attempts=12).send(3600) == SentCounts(failed=2, dead=1)
+
+    def test_a_message_that_some_recipients_have_is_not_sent_again(self, lab: Lab) -> None:
+        book = Book(errors=[PartlyDelivered("it refuses 1 of 2 recipients")])
+        context = lab.context()
+        send_test(context, ["webhook"])
+        assert check_and_send(context, channels={"webhook": book}).sent == SentCounts(sent=1)
+        (row,) = context.state.alerts.deliveries(9)
+        assert (row["state"], row["last_error"]) == ("sent", "it refuses 1 of 2 recipients")
 
     def test_messages_to_slack_are_a_second_apart(self, lab: Lab) -> None:
         book = Book(name="slack", gap=1.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import date
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from quantx.core.calendars import calendar
 from quantx.sandbox import Market, Sandbox, running
 from quantx.sandbox.hours import day_number
 from quantx.sandbox.market import history
+from quantx.state.postgres import open_state
 
 from ..databases import Databases
 
@@ -93,6 +95,10 @@ def test_a_row_is_found_shown_accepted_and_read(odd: Run, odd_lake: dict[str, st
     assert not page.exists()  # nothing has changed
     assert "nothing changes" in odd("reprocess", "--dry-run", "--symbols", "AAA").out
     assert json.loads(odd("quarantine", "replay", "--all", "--json").out)["rows"]["accepted"] == 1
+    with closing(open_state(odd_lake["QUANTX_STATE_URL"])) as state:
+        decided = [(each["action"], each["subject"], each["outcome"]) for each in state.audit.listed(3)]
+    assert decided[0] == ("quarantine.replay", "all open rows", "done")
+    assert decided[1:] == [("quarantine.accept", f"row {row}", "done"), ("quarantine.replay", f"row {row}", "done")]
 
 
 @pytest.mark.parametrize(
@@ -121,8 +127,6 @@ def test_symbols_without_replies_are_reported(odd: Run) -> None:
 
 
 def test_who_curates_is_not_disturbed(odd: Run, odd_lake: dict[str, str]) -> None:
-    from quantx.state.postgres import open_state
-
     state = open_state(odd_lake["QUANTX_STATE_URL"])
     try:
         with state.exclusive("curator") as mine:

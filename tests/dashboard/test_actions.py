@@ -171,3 +171,14 @@ def test_a_reader_sees_no_form_and_may_not_send_one(settings: Settings) -> None:
         assert audit_of(settings) == []
         assert client.post("/actions/vendors.halt", content=body, headers=ours | operator).status_code == 303
         assert audit_of(settings)[0]["actor"] == "ann@example.net"
+
+
+def test_the_ids_of_a_form_are_all_numbers_or_refused() -> None:
+    def numbers(*texts: str) -> list[int]:
+        return Form(request_id="r", reason="x", actor="a", values={"task": texts}).numbers("task")
+
+    assert numbers("3", " 17 ") == [3, 17]
+    with pytest.raises(ConfigError, match="no task was chosen"):
+        numbers("", " ")
+    with pytest.raises(ConfigError, match="is not a number"):  # never a part of what was chosen
+        numbers("3", "17;--")

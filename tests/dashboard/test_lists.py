@@ -149,3 +149,18 @@ def test_without_a_database_lists_are_read_from_the_lake(filled: Settings, clien
     assert len(links(without.get("/quarantine").text, "/quarantine/")) == 2
     for address in ("/vendors", "/storage", "/research"):
         assert without.get(address).status_code == 200
+
+
+def test_prices_that_can_not_be_read_cost_no_page(
+    browser: TestClient, filled: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    with open_platform(filled) as platform:
+        for run in platform.state.runs.recent(10, kind="daily"):
+            platform.state.runs.finish(run["id"], "")
+    folder = tmp_path_factory.mktemp("own")
+    (folder / "config").mkdir()
+    (folder / "config" / "prices.yaml").write_text("prices: [")
+    monkeypatch.chdir(folder)
+    page = browser.get("/storage")
+    assert page.status_code == 200
+    assert "The cost can&#39;t be estimated: " in page.text

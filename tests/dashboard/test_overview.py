@@ -33,6 +33,9 @@ FRIDAY, MONDAY, TUESDAY = date(2024, 3, 8), date(2024, 3, 11), date(2024, 3, 12)
 SETTINGS = load_settings(lake_url="memory://", daily_schedule="0 0 6 * * 1-5", deadline_hours=2)
 
 
+LIMIT = 5.0  # per cent
+
+
 def at(day: date, hour: int, minute: int = 0) -> datetime:
     return datetime(day.year, day.month, day.day, hour, minute, tzinfo=UTC)
 
@@ -47,7 +50,7 @@ def weekdays(code: str) -> Calendar:
 
 def freshness(now: datetime, newest: dict[str, date], symbols: Sequence[str] = ("AAA", "BBB")) -> FreshUniverse:
     members = pl.DataFrame({"universe": ["us"] * len(symbols), "symbol": list(symbols)})
-    return fresh_universes(members, newest, due_times(SETTINGS, now), weekdays)[0]
+    return fresh_universes(members, newest, due_times(SETTINGS, now), weekdays, LIMIT)[0]
 
 
 class TestDue:
@@ -85,24 +88,27 @@ class TestDue:
         found = freshness(at(TUESDAY, 9), {"AAA": MONDAY, "0700.HK": MONDAY}, ("AAA", "0700.HK"))
         assert (found.due, found.current, found.coming) == (MONDAY, 2, TUESDAY)
 
-    @pytest.mark.parametrize(("late", "level"), [(0, "good"), (1, "warn"), (2, "warn"), (3, "bad"), (100, "bad")])
+    @pytest.mark.parametrize(("late", "level"), [(0, "good"), (1, "warn"), (5, "warn"), (6, "bad"), (100, "bad")])
     def test_a_few_late_members_are_exceptions(self, late: int, level: str) -> None:
         symbols = [f"S{number:03}" for number in range(100)]
         newest = {symbol: FRIDAY if number < late else MONDAY for number, symbol in enumerate(symbols)}
         assert freshness(at(TUESDAY, 9), newest, symbols).level == level
+        silent = {symbol: day for symbol, day in newest.items() if day == MONDAY}  # missing for longer is not better
+        assert freshness(at(TUESDAY, 9), silent, symbols).level == level
 
 
-def universe(name: str = "us", *, late: Sequence[str] = (), current: int = 100) -> FreshUniverse:
+def universe(name: str = "us", *, late: Sequence[str] = (), current: int = 100, silent: int = 0) -> FreshUniverse:
     return FreshUniverse(
         universe=name,
-        members=current + len(late),
+        members=current + len(late) + silent,
         due=MONDAY,
         current=current,
         late=late,
-        silent=0,
+        silent=silent,
         newest=MONDAY if current else FRIDAY,
         coming=None,
         with_coming=0,
+        limit=LIMIT,
     )
 
 
@@ -111,7 +117,7 @@ WHOLE = OverviewFacts(
     lake_problem="",
     database_problem="",
     universes=[universe()],
-    updated=frozenset({"us", "hk"}),
+    updated=frozenset({"us"}),
     last_run=LastRun(id="R", at=at(TUESDAY, 6), tasks=100, failed=0, unfinished=False),
     findings={"warn": 1},
     tasks={"dead": 0},
@@ -143,9 +149,8 @@ class TestAnswer:
         assert view.reasons[0].link == "/universes?name=us"
 
     def test_a_missing_session_is_a_no_and_comes_first(self) -> None:
-        facts = replace(
-            WHOLE, universes=[universe(), universe("hk", late=["0700.HK"], current=0)], findings={"error": 2}
-        )
+        universes = [universe(), universe("hk", late=["0700.HK"], current=0)]
+        facts = replace(WHOLE, universes=universes, updated=frozenset({"us", "hk"}), findings={"error": 2})
         view = overview_of(facts)
         assert (view.level, view.answer[:3]) == ("bad", "No:")
         assert [reason.level for reason in view.reasons] == ["bad", "warn"]
@@ -154,6 +159,21 @@ class TestAnswer:
         )
         assert view.reasons[0].action == "update.plan"
         assert [card.title for card in view.universes] == ["hk", "us"]
+
+    @pytest.mark.parametrize(("silent", "level"), [(1, "warn"), (50, "bad")])
+    def test_members_without_recent_bars_are_named(self, silent: int, level: str) -> None:
+        view = overview_of(replace(WHOLE, universes=[universe(silent=silent)]))
+        assert view.level == level
+        have = "1 member has" if silent == 1 else "50 of 150 members have"
+        assert [reason.text for reason in view.reasons] == [f"us: {have} no bar of the last 10 sessions."]
+
+    def test_an_updated_universe_without_members_in_the_lake_is_a_no(self) -> None:
+        view = overview_of(replace(WHOLE, updated=frozenset({"us", "hk"})))
+        assert (view.level, view.reasons[0].text[:36]) == ("bad", "hk: the lake has none of its members")
+
+    def test_unknown_findings_are_an_exception(self) -> None:
+        view = overview_of(replace(WHOLE, findings=None, tasks=None, queue=None, database_problem="it is stopped"))
+        assert (view.level, len(view.reasons)) == ("warn", 1)
 
     def test_a_universe_that_is_not_updated_decides_nothing(self) -> None:
         view = overview_of(replace(WHOLE, universes=[universe(), universe("old", late=["A"], current=0)]))
@@ -169,6 +189,10 @@ class TestAnswer:
             (
                 {"back_off": [{"source": "yahoo", "closed_until": at(TUESDAY, 10), "reason": "429"}]},
                 "yahoo is in back-off until 10:00: 429",
+            ),
+            (
+                {"back_off": [{"source": "yahoo", "closed_until": at(TUESDAY, 10), "reason": "x" * 10_000}]},
+                f"until 10:00: {'x' * 239}…",
             ),
             (
                 {
@@ -254,6 +278,7 @@ def test_without_a_state_the_reports_of_the_lake_are_read(tmp_path: Path) -> Non
     for day, failed in (("2024-03-11", 1), ("2024-03-12", 2)):
         report = {"run_id": f"R{day}", "started_at": f"{day}T06:00:00+00:00", "tasks": 9, "results": {"failed": failed}}
         open_location(lake).put(f"reports/daily/{day}/R{day}.json", json.dumps(report).encode())
+    open_location(lake).put("reports/daily/2024-03-12/S-damaged.json", b'{"run_id": "S')
     dashboard = Dashboard(load_settings(lake_url=lake, state_url=str(tmp_path / "none")), lambda: NOW)
     facts = read_facts(dashboard)
     assert facts.last_run == LastRun(id="R2024-03-12", at=at(TUESDAY, 6), tasks=9, failed=2, unfinished=False)

@@ -19,6 +19,7 @@ from quantx.core.model import Severity
 from quantx.errors import QuantxError
 from quantx.pipeline.planning.deadline import RULE as NO_RUN
 from quantx.pipeline.reporting.freshness import universe_freshness
+from quantx.pipeline.reporting.monthly_cost import cost_of_month
 from quantx.settings import Settings
 from quantx.settings.alerts import AlertRuleSettings
 from quantx.state.alerts.port import RunProblem
@@ -43,7 +44,6 @@ _UNCHANGED = AlertRuleSettings()
 _RUN_DAYS = 7
 _REPEATED = ("daily", "heal")
 _DELIVERIES = 500
-_UPDATES = 21  # daily updates in a month
 BACKUP = "backup"
 _CROWD = 2000  # open findings of one rule that are read one by one
 CROWD = "very many"  # the subject of a condition for more
@@ -172,14 +172,8 @@ def _poison(context: Context, limit: float | None, now: datetime) -> Iterator[Co
 def _cost_above_budget(context: Context, limit: float | None, now: datetime) -> Iterator[Condition]:
     if limit is None:
         return
-    used = context.state.runs.usage("daily", 30)
-    if not (used.runs and used.tasks):
-        return
-    from quantx.pipeline.reporting.cost import estimate, read_prices
-    from quantx.pipeline.reporting.price_table import price_table
-
-    estimated = estimate(read_prices(*price_table(None)), used, None, _UPDATES)
-    if estimated.total > limit:
+    estimated = cost_of_month(context.state.runs)
+    if estimated is not None and estimated.total > limit:
         message = f"{estimated.total:,.2f} US dollars a month, estimated; the budget is {limit:,.2f}"
         yield _condition("cost_above_budget", "month", message)
 

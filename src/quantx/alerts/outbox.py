@@ -15,7 +15,7 @@ from functools import partial
 
 import structlog
 
-from quantx.alerts.channels.channel import Channel, NotDelivered
+from quantx.alerts.channels.channel import Channel, NotDelivered, PartlyDelivered
 from quantx.core.model import Clock
 from quantx.pipeline.runtime.threads import Runtime
 from quantx.state.alerts.port import Alerts, Delivery
@@ -78,6 +78,8 @@ class Sender:
         while waiting := alerts.waiting(channel.name, _PAGE):
             for delivery in waiting:
                 pause = max(0.0, (delivery.not_before - self.clock.now()).total_seconds())
+                if pause > 2 * _LONGEST_NAMED:  # no attempt is put off so far: the clock was wrong
+                    pause = 0.0
                 too_late = self.runtime.monotonic() + pause > until and (pause > 0 or total != SentCounts())
                 if too_late or self.runtime.wait(pause):
                     return total
@@ -95,6 +97,10 @@ class Sender:
             within(self.limit, partial(channel.send, delivery.message))
         except NotDelivered as error:
             return self._failed(delivery, error)
+        except PartlyDelivered as error:
+            alerts.end_delivery(delivery, "sent", str(error))
+            log.warning("alert.partly_sent", channel=channel.name, message=delivery.message.id, error=str(error))
+            return SentCounts(sent=1)
         alerts.end_delivery(delivery, "sent")
         log.info("alert.sent", channel=channel.name, message=delivery.message.id, topic=delivery.message.topic)
         return SentCounts(sent=1)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ulid import ULID
 
-from quantx.alerts.channels.channel import Channel, NotDelivered
+from quantx.alerts.channels.channel import Channel, NotDelivered, PartlyDelivered
 from quantx.alerts.channels.open import open_channels
 from quantx.alerts.conditions import check_conditions
 from quantx.alerts.outbox import LIMIT, Sender, SentCounts, within
@@ -107,7 +107,7 @@ def test_channels(channels: Mapping[str, Channel], now: datetime) -> dict[str, s
         try:
             within(LIMIT, partial(channel.send, message))
             results[name] = None
-        except NotDelivered as error:
+        except (NotDelivered, PartlyDelivered) as error:
             results[name] = str(error)
     return results
 

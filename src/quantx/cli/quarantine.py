@@ -22,12 +22,14 @@ from quantx.cli.options import (
     split_symbols,
 )
 from quantx.cli.output import counted, err, out, print_json, print_table, work_progress
+from quantx.core.option_tables import is_of_options
 from quantx.core.prices import PRICES
 from quantx.core.symbols import MarketName, parse_symbol, stored_symbol
 from quantx.errors import Busy, ConfigError
 from quantx.pipeline.runtime.platform import open_platform
 
 if TYPE_CHECKING:
+    from quantx.pipeline.reprocessing.quarantine import RowSelection
     from quantx.pipeline.reprocessing.summary import ReprocessSummary
 
 quarantine = typer.Typer(
@@ -125,7 +127,7 @@ def quarantine_replay(
     """Validate rejected rows again under the current rules, from the raw replies of their series.
 
     Rows that pass are curated; rows that no longer pass are rejected. The command is idempotent. Changed symbols are
-    inspected again.
+    inspected again. Rows of options are left out: a corrected file of the vendor brings them.
 
     Example: quantx quarantine replay --symbol 0700.HK
     """
@@ -142,7 +144,8 @@ def quarantine_replay(
     )
     try:
         with open_platform(settings_for(use_local)) as platform:
-            done = replay(reprocessor_of(platform), chosen)
+            with audited(platform.state, "quarantine.replay", _about(chosen)):
+                done = replay(reprocessor_of(platform), chosen)
             failed = inspect_reprocessed(platform, done.reprocessed)
     except Busy as error:
         err.print(str(error))
@@ -157,6 +160,13 @@ def quarantine_replay(
     return _code(done.reprocessed, failed)
 
 
+def _about(chosen: RowSelection) -> str:
+    """Return the rows of a selection in words, for the audit."""
+    if chosen.ids:
+        return f"row {', '.join(chosen.ids)}"
+    return "; ".join(f"{name} {value}" for name, value in vars(chosen).items() if value) or "all open rows"
+
+
 def quarantine_accept(
     row: Annotated[str, typer.Argument(help="The row's id, or its beginning, as `quantx quarantine list` shows it.")],
     reason: Annotated[str, typer.Option(help="Why the row is right although a rule rejects it.")],
@@ -166,7 +176,7 @@ def quarantine_accept(
 ) -> int:
     """Accept a rejected row into the curated table by manual override; the decision is recorded and permanent.
 
-    Reads with `as_of` before the decision do not return the row.
+    Reads with `as_of` before the decision do not return the row. A row of options can't be accepted.
 
     Example: quantx quarantine accept 3f9a1c07d2 --reason "the exchange confirms the print" --by ops
     """
@@ -277,7 +287,7 @@ def _in_short(row: dict[str, Any]) -> dict[str, Any]:
     if row["date"] is None or breaks_event_rule(rules):
         return row
     values = loads(row["row"])
-    if dataset_of(row["dataset"]) is not None:
+    if dataset_of(row["dataset"]) is not None or is_of_options(row["dataset"]):
         return row | {"row": " ".join(str(value) for value in values.values() if value is not None)}
     minute = values.pop("time")[11:16] + " " if row["dataset"] == "bars_1m" else ""
     return row | {
@@ -306,6 +316,8 @@ def _print_row(facts: dict[str, Any]) -> None:
         out.print(f"\n{rule['id']}: {rule['meaning']}\n  why: {rule['why']}\n  seen: {rule['reference']}", markup=False)
     if is_event:
         out.print(f"\nevent: {facts['row']}", markup=False)
+    elif is_of_options(facts["dataset"]):
+        out.print(f"\nrow: {facts['row']}", markup=False)
     elif dataset_of(facts["dataset"]) is not None:
         out.print(f"\nfact: {facts['row']}", markup=False)
     else:

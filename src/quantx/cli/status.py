@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from quantx.cli.options import Json, UseLocal, exits, settings_for
-from quantx.cli.output import print_json, print_table
+from quantx.cli.output import counted, out, print_json, print_table
 from quantx.pipeline.reporting.status import deletion_counts, status_of
 from quantx.pipeline.runtime.platform import open_platform
 
@@ -16,7 +16,7 @@ def register(app: typer.Typer) -> None:
 
 
 def status(json: Json = False, use_local: UseLocal = False) -> int:
-    """Show runs, tasks, the queue, vendors in back-off, refused symbols, and the freshness of universes.
+    """Show runs, tasks, the queue, vendors in back-off, refused symbols, freshness of universes, option archives.
 
     Example: quantx status --json
     """
@@ -47,6 +47,11 @@ def status(json: Json = False, use_local: UseLocal = False) -> int:
     print_table("vendors in back-off", facts["closed"])
     print_table("series that their vendor refuses", facts["refused"])
     print_table("universes", facts["universes"])
+    members = facts["option_members"]
+    print_table("members of option archives", [members] if any(members.values()) else [])
+    if left := members["pending"] + members["failed"]:
+        again = "`quantx options import` of the same archive resumes"
+        out.print(f"{counted(left, 'member')} of option archives not imported; {again}")
     print_table("open findings", [facts["findings"]] if facts["findings"] else [])
     print_table("deletions for good", [facts["deletions"]] if any(facts["deletions"].values()) else [])
     print_table("missing sessions", [facts["gaps"]] if any(facts["gaps"].values()) else [])

@@ -106,8 +106,7 @@ def observe(
     result: dict[str, Alert] = {}
     for alert in alerts:
         key = alert.condition.key
-        begins = tuple(at for at in alert.begins if at > now - DAY)
-        alert = replace(alert, begins=begins)
+        alert = _not_after(now, alert)
         if key in current:
             result[key] = _seen(alert, current.pop(key), now)
         elif alert.present and alert.condition.kind in checked and alert.condition.topic not in unchecked_topics:
@@ -117,6 +116,16 @@ def observe(
     for key, condition in current.items():
         result[key] = Alert(condition=condition, present=True, begun_at=now, changed_at=now, begins=(now,))
     return result
+
+
+def _not_after(now: datetime, alert: Alert) -> Alert:
+    """Return an alert without times after `now`, which a clock that was wrong has left, and without old beginnings."""
+    return replace(
+        alert,
+        begun_at=min(alert.begun_at, now),
+        changed_at=min(alert.changed_at, now),
+        begins=tuple(at for at in alert.begins if now - DAY < at <= now),
+    )
 
 
 def _seen(alert: Alert, condition: Condition, now: datetime) -> Alert:

@@ -12,6 +12,9 @@ from operator import or_
 import polars as pl
 
 from quantx.core.fact_datasets import DATASETS
+from quantx.core.option_tables import OPTION_TABLES
+from quantx.core.options.roots import underlying_expr
+from quantx.core.options.symbols import PATTERN
 from quantx.core.table import Table
 from quantx.core.tables import (
     ACTION_VERDICTS,
@@ -33,6 +36,7 @@ _PRICE_TABLES = {t.name for t in (BARS_1D, BARS_1D_ADJUSTED, BARS_1M, ACTIONS, A
 _COMPARISONS = {t.name for t in (AGREEMENTS, VERDICTS, ACTION_VERDICTS)}
 _BY_DATASET = {t.name for t in (QUARANTINE, DECISIONS, FINDINGS)}  # they have a column `dataset`
 _MADE_OF_FACTS = ("fundamental_", "cross_section_")  # stored features
+_ANY = ("*",)  # as the symbol of a rejected row
 _OF_FUNDAMENTALS = {"fundamentals_facts", "fundamentals", "filings", "filers"}
 
 
@@ -120,10 +124,21 @@ def _subject(table: Table, stone: Tombstone) -> pl.Expr:
     for span in stone.spans():
         by_days[span.first, span.last].append(span.symbol)
     parts = []
+    subject = _subject_of_quarantine() if table.name == QUARANTINE.name else pl.col(column)
     for (first, last), symbols in by_days.items():
         days = _days(table, first, last)
-        parts.append(days if stone.symbols is None else pl.col(column).is_in(symbols).fill_null(False) & days)
+        parts.append(days if stone.symbols is None else subject.is_in([*symbols, *_ANY]).fill_null(False) & days)
     return reduce(or_, parts, pl.lit(False))
+
+
+def _subject_of_quarantine() -> pl.Expr:
+    """Return the symbols of rejected rows: of a row of options the underlying of its contract.
+
+    A row of an archive of several underlyings that names no contract has `*`; it may be about any of them.
+    """
+    root = pl.col("symbol").str.extract(PATTERN, 1)
+    of_options = pl.col("dataset").is_in([table.name for table in OPTION_TABLES])
+    return pl.when(of_options & root.is_not_null()).then(underlying_expr(root)).otherwise("symbol")
 
 
 def _last(stone: Tombstone) -> date | None:

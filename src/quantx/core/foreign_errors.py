@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -69,7 +70,8 @@ def file_fact(error: Exception) -> str:
     """Return why a file can't be read: the system's reason, or its encoding."""
     if isinstance(error, UnicodeDecodeError):
         return f"byte {error.start} is not UTF-8 text"
-    return getattr(error, "strerror", None) or "it can't be read"
+    number = getattr(error, "errno", None)  # some libraries put texts of their own in `strerror`
+    return os.strerror(number) if number else "it can't be read"
 
 
 def yaml_fact(error: Exception) -> str:

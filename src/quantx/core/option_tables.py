@@ -13,6 +13,8 @@ import polars as pl
 
 from quantx.core.table import INSTANT, Table
 
+RAW_MEMBERS = "options"  # as the dataset of raw objects: members of archives, whatever their form
+
 Schema = Mapping[str, pl.DataType | type[pl.DataType]]
 
 # The order of the contracts within a file: one expiration is one range of rows.
@@ -169,3 +171,8 @@ OPTION_TABLES = (
     OPTIONS_OHLCV_1D,
     OPTIONS_OPEN_INTEREST,
 )
+
+
+def is_of_options(dataset: str) -> bool:
+    """Return whether a dataset is a table of options, or the revisions of one."""
+    return any(dataset in (table.name, table.revisions.name) for table in OPTION_TABLES)

@@ -8,6 +8,7 @@ from hmac import compare_digest
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+from quantx.dashboard.filters import number_of
 from quantx.dashboard.sign_in import Refused, User, UserRole
 from quantx.errors import ConfigError, QuantxError
 from quantx.state.audit.port import Audit, AuditEntry
@@ -36,16 +37,20 @@ class Form:
             raise ConfigError(f"the form has no {name.replace('_', ' ')}; load the page again")
         return values[0].strip()
 
-    def number(self, name: str) -> int:
-        """Return the only value of a field as a whole number; ConfigError without one."""
-        text = self.text(name)
-        if not (text.isascii() and text.isdecimal() and len(text) <= 18):
-            raise ConfigError(f"the {name.replace('_', ' ')} of the form is not a number; load the page again")
-        return int(text)
-
     def many(self, name: str) -> list[str]:
-        """Return all values of a field, as of check boxes with one name; none where nothing is chosen."""
-        return [value.strip() for value in self.values.get(name, ()) if value.strip()]
+        """Return the values of a field, as of check boxes with one name; ConfigError where nothing is chosen."""
+        values = [value.strip() for value in self.values.get(name, ()) if value.strip()]
+        if not values:
+            raise ConfigError(f"no {name.replace('_', ' ')} was chosen; choose at least one")
+        return values
+
+    def numbers(self, name: str) -> list[int]:
+        """Return the values of a field as whole numbers; ConfigError as `many`, and for any other text."""
+        found = [number_of(text) for text in self.many(name)]
+        numbers = [number for number in found if number is not None]
+        if len(numbers) < len(found):
+            raise ConfigError(f"a {name.replace('_', ' ')} of the form is not a number; load the page again")
+        return numbers
 
 
 Run = Callable[["Platform", Form], str]

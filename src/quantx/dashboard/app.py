@@ -68,7 +68,8 @@ def create_app(
         routes=routes,
         middleware=[
             Middleware(Guard, sign_in=sign_in, answer=_refused),
-            Middleware(GZipMiddleware, minimum_size=1_000),
+            # Level 9 takes 35 times as long for an Arrow stream, and saves 5 % more.
+            Middleware(GZipMiddleware, minimum_size=1_000, compresslevel=5),
         ],
         exception_handlers={
             HTTPException: _http_problem,

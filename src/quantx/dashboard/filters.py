@@ -12,7 +12,17 @@ from quantx.errors import ConfigError
 
 _LONGEST = 200  # characters of a value
 _LAST_PAGE = 1_000_000
+_MOST_DIGITS = 18  # of an id in the database
 PAGE_ROWS = 50
+
+
+def number_of(text: str) -> int | None:
+    """Return the whole number of a text; None of any other text, and of a number that no id has.
+
+    >>> number_of("17"), number_of("-1"), number_of("9" * 19)
+    (17, None, None)
+    """
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS else None
 
 
 @dataclass(frozen=True)
@@ -49,8 +59,7 @@ class Filters:
 
     def number(self, name: str) -> int | None:
         """Return the value of a parameter as a whole number; None where it is not set, or is no number."""
-        text = self.values.get(name, "")
-        return int(text) if text.isascii() and text.isdecimal() and len(text) <= 18 else None
+        return number_of(self.values.get(name, ""))
 
     def address(self, **changes: object) -> str:
         """Return the address of the list with some parameters changed; None removes one. It starts at page 1."""

@@ -12,15 +12,14 @@ import polars as pl
 
 from quantx.core.calendars import Calendar, CalendarOf, calendar
 from quantx.core.model import SETTLED_AFTER
-from quantx.core.schedule import parse_schedule
 from quantx.core.symbols import venue_of
 from quantx.dashboard.lake_rows import collected
+from quantx.pipeline.reporting.freshness import due_firing, next_due
 from quantx.reader.lake import Lake
 from quantx.settings import Settings
 
 Level = Literal["good", "warn", "bad"]
 RECENT = 10  # sessions: a member without a bar in them has ended, or its vendor has never had it
-MOST_LATE = 0.02  # of the members with recent bars: more make the numbers of a universe unusable
 _NAMED = 5
 _DAYS = 30  # with RECENT sessions in them, also across long holidays
 
@@ -47,16 +46,15 @@ class FreshUniverse:
     newest: date | None  # the newest stored session of the last month
     coming: date | None  # a newer session that has settled and is not due yet
     with_coming: int  # members that have it already
+    limit: float  # per cent of the members that may lack the due session: that of the alert `freshness_missed`
 
     @property
     def level(self) -> Level:
         """Return whether the numbers of the due session can be used: good, warn (with exceptions) or bad."""
-        expected = self.current + len(self.late)
-        if self.members and not self.current:
+        missing = len(self.late) + self.silent
+        if 100 * missing > self.limit * self.members or (self.members and not self.current):
             return "bad"
-        if len(self.late) > MOST_LATE * expected:
-            return "bad"
-        return "warn" if self.late else "good"
+        return "warn" if missing else "good"
 
     @property
     def named_late(self) -> str:
@@ -71,24 +69,22 @@ def due_times(settings: Settings, now: datetime) -> DueTimes:
     A session is due `deadline_hours` after the first firing of the daily schedule that follows its end: the same rule
     as of the finding `no_run_by_deadline`.
     """
-    schedule, late = parse_schedule(settings.daily_schedule), timedelta(hours=settings.deadline_hours)
-    return DueTimes(
-        fired_at=schedule.last_until(now - late), now=now, next_due_at=schedule.first_after(now - late) + late
-    )
+    return DueTimes(fired_at=due_firing(settings, now), now=now, next_due_at=next_due(settings, now))
 
 
 def fresh_universes(
-    members: pl.DataFrame, newest: Mapping[str, date], times: DueTimes, calendar_of: CalendarOf
+    members: pl.DataFrame, newest: Mapping[str, date], times: DueTimes, calendar_of: CalendarOf, limit: float
 ) -> list[FreshUniverse]:
     """Return the freshness of each universe by name.
 
     `members` has universe and symbol of the current members; `newest` is each symbol's newest bar of the last month.
+    `limit` is the per cent of members that may lack the due session.
     """
     by_universe: dict[str, list[str]] = defaultdict(list)
     for universe, symbol in members.select("universe", "symbol").unique().sort("symbol").iter_rows():
         by_universe[universe].append(symbol)
     days = _Days(times, calendar_of)
-    return [_universe(name, symbols, newest, days) for name, symbols in sorted(by_universe.items())]
+    return [_universe(name, symbols, newest, days, limit) for name, symbols in sorted(by_universe.items())]
 
 
 @dataclass(frozen=True)
@@ -116,7 +112,9 @@ class _Days:
         return self._known[code]
 
 
-def _universe(name: str, symbols: Sequence[str], newest: Mapping[str, date], days: _Days) -> FreshUniverse:
+def _universe(
+    name: str, symbols: Sequence[str], newest: Mapping[str, date], days: _Days, limit: float
+) -> FreshUniverse:
     sessions = {symbol: days.of(symbol) for symbol in symbols}
     current, late, silent, early = 0, list[str](), 0, 0
     for symbol, each in sessions.items():
@@ -138,11 +136,15 @@ def _universe(name: str, symbols: Sequence[str], newest: Mapping[str, date], day
         newest=max((newest[symbol] for symbol in symbols if symbol in newest), default=None),
         coming=max((each.coming for each in sessions.values() if each.coming is not None), default=None),
         with_coming=early,
+        limit=limit,
     )
 
 
-def read_freshness(lake: Lake, times: DueTimes) -> list[FreshUniverse]:
-    """Return the freshness of the universes of a lake, by the bars of the last month; errors are those of its reads."""
+def read_freshness(lake: Lake, times: DueTimes, limit: float) -> list[FreshUniverse]:
+    """Return the freshness of the universes of a lake, by the bars of the last month; errors are those of its reads.
+
+    `limit` is the per cent of members that may lack the due session.
+    """
     since = times.fired_at.date() - timedelta(days=_DAYS)
     members = collected(lake.scan("universe_members").filter(pl.col("member_to").is_null()))
     bars = collected(lake.scan("bars_1d", start=since).group_by("symbol").agg(pl.col("date").max()))
@@ -156,4 +158,4 @@ def read_freshness(lake: Lake, times: DueTimes) -> list[FreshUniverse]:
         known = calendars.get(code)
         return known if known is not None and known.closes[-1] > times.now else calendar(code)
 
-    return fresh_universes(members, dict(bars.iter_rows()), times, find)
+    return fresh_universes(members, dict(bars.iter_rows()), times, find, limit)

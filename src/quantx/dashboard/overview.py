@@ -11,7 +11,8 @@ from datetime import date, datetime
 from typing import Any, Literal
 from urllib.parse import quote
 
-from quantx.dashboard.freshness import DueTimes, FreshUniverse
+from quantx.dashboard.freshness import RECENT, DueTimes, FreshUniverse
+from quantx.dashboard.tables import shortened
 
 Answer = Literal["good", "warn", "bad", "unknown"]
 _ORDER = ("bad", "unknown", "warn", "good")
@@ -115,30 +116,46 @@ def overview_of(facts: OverviewFacts) -> OverviewView:
 def _of_lake(facts: OverviewFacts, updated: Sequence[FreshUniverse]) -> Iterator[Reason]:
     if facts.lake_problem:
         yield Reason(level="unknown", text=f"The lake can't be read: {facts.lake_problem}")
-    elif not updated:
+    elif not updated and not facts.updated:
         text = "No universe is updated: declare one in config/universes.yaml, then run `quantx refresh-universe`"
         yield Reason(level="unknown", text=f"{text} and `quantx backfill`.")
+    else:
+        for name in sorted((facts.updated or frozenset()) - {each.universe for each in updated}):
+            text = f"{name}: the lake has none of its members; `quantx refresh-universe` writes them."
+            yield Reason(level="bad", text=text, link="/universes", link_text="universes")
     for each in updated:
         if each.level == "good":
             continue
-        due = f"the session of {each.due}, which is due"
-        if not each.current and not each.late:
-            text = f"{each.universe}: no member has a bar of the last month."
-        elif not each.current:
-            text = f"{each.universe}: no member has {due}; the newest bar is of {each.newest}."
-        else:
-            lack = "1 member lacks" if len(each.late) == 1 else f"{len(each.late):,} of {each.members:,} members lack"
-            text = f"{each.universe}: {lack} {due}: {each.named_late}."
         yield Reason(
             level=each.level,
-            text=text,
+            text=f"{each.universe}: {_missing(each)}",
             link=f"/universes?name={quote(each.universe)}",
             link_text="its members",
             action="update.plan" if each.level == "bad" else "",
         )
 
 
+def _missing(each: FreshUniverse) -> str:
+    """Return which members of a universe lack the session that is due."""
+    due = f"the session of {each.due}, which is due"
+    if not each.current and each.newest is None:
+        return "no member has a bar of the last month."
+    if not each.current:
+        return f"no member has {due}; the newest bar is of {each.newest}."
+    texts = []
+    if each.late:
+        lack = "1 member lacks" if len(each.late) == 1 else f"{len(each.late):,} of {each.members:,} members lack"
+        texts.append(f"{lack} {due}: {each.named_late}.")
+    if each.silent:
+        have = "1 member has" if each.silent == 1 else f"{each.silent:,} of {each.members:,} members have"
+        texts.append(f"{have} no bar of the last {RECENT} sessions.")
+    return " ".join(texts)
+
+
 def _of_system(facts: OverviewFacts) -> Iterator[Reason]:
+    if facts.findings is None and not facts.lake_problem:
+        text = "Whether critical findings are open is not known: the database does not answer, and none were published."
+        yield Reason(level="warn", text=text)
     if facts.findings is not None and (count := facts.findings.get("error", 0)):
         are = "1 critical finding is" if count == 1 else f"{count:,} critical findings are"
         yield Reason(
@@ -165,12 +182,12 @@ def _of_system(facts: OverviewFacts) -> Iterator[Reason]:
             text = f"{poisoned:,} unreadable {'message is' if poisoned == 1 else 'messages are'} in the poison queue."
             yield Reason(level="warn", text=text, link="/tasks?state=dead", link_text="failed tasks")
     for row in facts.back_off or ():
-        text = f"{row['source']} is in back-off until {row['closed_until']:%H:%M}: {row['reason']}"
+        text = f"{row['source']} is in back-off until {row['closed_until']:%H:%M}: {shortened(row['reason'])}"
         yield Reason(level="warn", text=text, link="/vendors", link_text="vendors")
     for row in facts.alerts or ():
         if row["rule"] in _OWN_REASONS:
             continue
-        yield Reason(level="warn", text=f"{row['title']}, {row['subject']}: {row['message']}")
+        yield Reason(level="warn", text=f"{row['title']}, {row['subject']}: {shortened(row['message'])}")
 
 
 def _notes(facts: OverviewFacts, updated: Sequence[FreshUniverse]) -> Iterator[str]:

@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 import polars as pl
 
+from quantx.core.option_tables import is_of_options
 from quantx.core.table import INSTANT, Table
 from quantx.errors import DamagedObject
 from quantx.lake.digests import sha256
@@ -22,6 +23,9 @@ from quantx.lake.pages import check_pages
 from quantx.lake.store import LakeLocation
 
 REPAIR = "`quantx verify --repair` repairs it"
+_REPAIR_OF_OPTIONS = (
+    "restore it from a backup, options are not derived again (`quantx verify --repair` mends one flipped bit)"
+)
 ROW_GROUP = 32_768
 UNMEASURED = ("row", "sent", "raw", "payload_sha256")  # no reader skips files by them
 NAMED = 16  # hex digits of a file's SHA-256 in its name: delta-rs does not give the digests of the log
@@ -153,7 +157,8 @@ def named_digest(path: str) -> str | None:
 
 def damaged_file(table: Table, path: str, what: str) -> DamagedObject:
     """Return the error about a damaged data file."""
-    return DamagedObject(f"the table {table.name} is damaged: {path} {what}; {REPAIR}")
+    step = _REPAIR_OF_OPTIONS if is_of_options(table.name) else REPAIR
+    return DamagedObject(f"the table {table.name} is damaged: {path} {what}; {step}")
 
 
 def decode(body: bytes, *, proven: bool = False) -> pl.DataFrame:

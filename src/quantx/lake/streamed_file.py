@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from urllib.parse import quote
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from quantx.core.foreign_errors import file_fact
 from quantx.core.table import Table
 from quantx.errors import LakeError, RawNotReadable
 from quantx.lake.digests import sha256
@@ -48,8 +49,10 @@ class StreamedFile:
         rows = rows.select(self._columns)
         if self._writer is None:
             self._check(rows.schema)
-            self._writer = pq.ParquetWriter(self._path, rows.schema, **self._options)
-        self._writer.write_table(rows, row_group_size=ROW_GROUP)
+        with _writing(self._path):
+            if self._writer is None:
+                self._writer = pq.ParquetWriter(self._path, rows.schema, **self._options)
+            self._writer.write_table(rows, row_group_size=ROW_GROUP)
         self.rows += rows.num_rows
 
     def put(self, location: LakeLocation, partition: Mapping[str, str], prefix: str) -> PutFile:
@@ -59,7 +62,8 @@ class StreamedFile:
         stored object has another size.
         """
         assert self._writer is not None, "a file has rows"
-        self._writer.close()
+        with _writing(self._path):
+            self._writer.close()
         statistics = file_statistics(pq.read_metadata(self._path))
         body = self._path.read_bytes()
         self._path.unlink()
@@ -73,7 +77,8 @@ class StreamedFile:
     def discard(self) -> None:
         """Remove the local file."""
         if self._writer is not None:
-            self._writer.close()
+            with suppress(OSError):
+                self._writer.close()
         self._path.unlink(missing_ok=True)
 
     def _check(self, schema: pa.Schema) -> None:
@@ -82,6 +87,15 @@ class StreamedFile:
             found = theirs.type.value_type if pa.types.is_dictionary(theirs.type) else theirs.type
             if found != ours.type and not (_is_text(found) and _is_text(ours.type)):
                 raise LakeError(f"rows for {self.table.name} have {theirs.name} as {found}, not as {ours.type}")
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Raise LakeError where the local path can't be written in this block, as on a full disk."""
+    try:
+        yield
+    except OSError as error:
+        raise LakeError(f"the rows can't be written to {path}: {file_fact(error)}") from None
 
 
 def file_statistics(metadata: Any) -> dict[str, Any]:

@@ -82,9 +82,9 @@ class TestSystemd:
             *("backup.service", "backup.timer", "sweep.service", "sweep.timer", "update.service", "update.timer")
         ]
         assert text.index("OnCalendar=") < text.index("installed;")
-        calls = (tmp_path / "calls").read_text().splitlines()
-        assert calls[1] == "--user daemon-reload"
-        assert calls[2].startswith("--user enable --now quantx-")
+        reload, enable = (tmp_path / "calls").read_text().splitlines()[-2:]
+        assert reload == "--user daemon-reload"
+        assert enable.startswith("--user enable --now quantx-")
         assert str(units(tmp_path)[-1]) in run("show")[1]
         assert run("remove", "--yes")[0] == 0
         assert units(tmp_path) == [other]
@@ -146,6 +146,18 @@ class TestSystemd:
             expected.append(f"{moment:%a %Y-%m-%d %H:%M:%S} UTC")
         assert [each for each in fired if each in expected] == expected
 
+    def test_without_a_user_manager_nothing_is_written_and_old_files_can_be_removed(
+        self, run: Callable[..., tuple[int, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("STATUS", "1")
+        assert run("install", "--with", "systemd", "--yes")[0] == 2
+        assert units(tmp_path) == []
+        monkeypatch.setenv("STATUS", "0")
+        assert run("install", "--with", "systemd", "--yes")[0] == 0
+        monkeypatch.setenv("STATUS", "1")
+        assert run("remove", "--yes")[0] == 0
+        assert units(tmp_path) == []
+
     def test_a_machine_without_a_user_manager_and_cron_is_named(
         self, run: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
@@ -160,17 +172,28 @@ class TestSystemd:
 class TestCron:
     def test_other_lines_stay_byte_for_byte(self, run: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
         table = tmp_path / "table"
-        before = "MAILTO=me\n\n0 1 * * * echo 50\\% # no newline at the end"
+        before = "SHELL=/bin/fish\nCRON_TZ=Asia/Tokyo\n\n0 1 * * * echo 50\\% # no newline at the end"
         table.write_text(before)
         assert run("install", "--with", "cron", "--yes")[0] == 0
         once = table.read_text()
-        assert once.startswith(f"{before}\n# quantx schedule begin: ")
+        assert once.startswith("# quantx schedule begin: ")  # what other lines set does not apply to ours
+        assert once.endswith(f"\n{before}")
         assert run("install", "--with", "cron", "--yes")[0] == 0
         assert table.read_text() == once
-        table.write_text(once + "0 2 * * * echo later\n")
+        table.write_text(once + "\n0 2 * * * echo later\n")
         assert "quantx" in run("show")[1]
         assert run("remove", "--yes")[0] == 0
         assert table.read_text() == f"{before}\n0 2 * * * echo later\n"
+
+    def test_lines_in_another_encoding_or_with_other_ends_stay(
+        self, run: Callable[..., tuple[int, str]], tmp_path: Path
+    ) -> None:
+        before = "# Zürich\r\n0 1 * * * echo\r\n".encode("latin-1") + b"# \x0c\xc2\x85 \r x\n"
+        (tmp_path / "table").write_bytes(before)
+        assert run("install", "--with", "cron", "--yes")[0] == 0
+        assert (tmp_path / "table").read_bytes().endswith(before)
+        assert run("remove", "--yes")[0] == 0
+        assert (tmp_path / "table").read_bytes() == before
 
     def test_a_crontab_that_refuses_is_not_changed(
         self, run: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +14,11 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
+from quantx.dashboard.api.formats import FORMATS
 from quantx.dashboard.api.resources import RESOURCES
+from quantx.dashboard.api.tags import answer_tag
 from quantx.reader import open_lake
+from quantx.settings import load_settings
 
 from ..client import reader_of
 from ..conftest import TestClient
@@ -39,6 +45,42 @@ def test_bars_are_those_of_the_python_interface(client: TestClient, lake_folder:
     assert read["known_from"].tolist() == expected["known_from"].to_list()
     as_json = rows_of(client, BARS, symbols="AAA,BBB", **how)
     assert [row["close"] for row in as_json] == expected["close"].to_list()
+
+
+def test_an_answer_is_written_before_it_is_sent(client: TestClient) -> None:
+    """A client that reads slowly keeps no frame in memory: a large answer waits in a file."""
+    frame = pl.DataFrame({"text": ["x" * 1000] * 2000, "value": [float("nan")] * 2000})
+    for form in FORMATS.values():
+        written = form.written(frame, {"query": "bars"})
+        assert isinstance(written.file, tempfile.SpooledTemporaryFile)
+        assert written.file._rolled  # type: ignore[attr-defined]
+        assert len(b"".join(written.pieces())) == written.size
+        assert written.file.closed
+    plain = client.get(BARS, params={"symbols": "AAA"}, headers={"accept-encoding": "identity"})
+    assert int(plain.headers["content-length"]) == len(plain.content)
+
+
+def test_a_wide_answer_is_formatted_in_pieces_too() -> None:
+    class Sizes(io.BytesIO):
+        def write(self, data: Any) -> int:
+            sizes.append(len(data))
+            return super().write(data)
+
+    frame = pl.select(pl.repeat(1.5, 6000).alias(f"c{n}") for n in range(100))
+    for name in ("json", "csv"):
+        sizes: list[int] = []
+        FORMATS[name].write(frame, {}, Sizes())
+        assert max(sizes) <= sum(sizes) / 3 + 100
+
+
+def test_a_full_disk_is_an_error_before_the_answer_begins(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(frame: pl.DataFrame, facts: Any, file: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setitem(FORMATS, "json", replace(FORMATS["json"], write=full))  # type: ignore[arg-type]
+    answer = client.get(BARS, params={"symbols": "AAA"})
+    assert (answer.status_code, answer.json()["error"]["kind"]) == (503, "Busy")
+    assert "temporary folder" in answer.json()["error"]["message"]
 
 
 def test_a_list_may_be_given_twice_or_with_commas(client: TestClient) -> None:
@@ -121,9 +163,21 @@ def test_the_same_rows_are_not_sent_again(client: TestClient) -> None:
     assert client.get(f"{BARS}?symbols=AAA&format=csv", headers=tag).status_code == 200
 
 
+def test_two_lakes_have_two_tags() -> None:
+    settings = load_settings(lake_url="/lake/a")
+    tags = {
+        answer_tag("bars", {}, "json", {"bars_1d": 4}, each) for each in (settings, load_settings(lake_url="/lake/b"))
+    }
+    assert len(tags) == 2
+
+
 def test_an_answer_that_depends_on_the_time_has_no_tag(client: TestClient) -> None:
     assert "etag" not in client.get("/api/v1/coverage").headers
     assert "etag" in client.get("/api/v1/coverage?until=2024-01-05").headers
+    panel = "/api/v1/panel?symbols=AAA&field="
+    assert "etag" in client.get(f"{panel}close").headers
+    of_concepts = client.get(f"{panel}revenue")  # its rows reach to the last close by now
+    assert (of_concepts.status_code, "etag" in of_concepts.headers) == (200, False)
 
 
 def test_missing_symbols_are_warnings_of_the_answer(client: TestClient) -> None:

@@ -72,6 +72,20 @@ def test_a_later_version_corrects_an_earlier_one_and_an_earlier_one_never_replac
     ]
 
 
+def test_bytes_that_the_vendor_restores_after_a_correction_are_imported_again(option_import: Import) -> None:
+    other = b"options cbbo-1m 2024-05-01 5"
+    versions = [(MAY_1, 2), (other, 9), (MAY_1, 16), (MAY_1, 16), (other, 9), (MAY_1, 2)]
+    done = []
+    for number, (body, day) in enumerate(versions):
+        archive = MemoryArchive({"a.dbn": body})
+        archive.days = {date(2024, 5, 1): DayCondition("available", date(2024, 5, day))}
+        done.append(option_import.run(archive, f"/data/{number}.zip"))
+    assert [each.done for each in done] == [1, 1, 1, 0, 0, 0]
+    assert [each.known for each in done] == [0, 0, 0, 1, 1, 1]
+    _, second, third = option_import.store.committed
+    assert third.corrects == [second.raw]
+
+
 def test_a_schema_without_a_table_is_named_and_its_bytes_are_kept(option_import: Import) -> None:
     other = MemoryArchive(
         {"x.dbn": b"options mbp-10 2024-05-01 9", "note.pdf": b"%PDF"},
@@ -172,3 +186,19 @@ def test_dates_choose_members_by_their_headers(option_import: Import) -> None:
     plan = option_import.plan(MemoryArchive(TWO | {"c.dbn": b"options broken"}))
     chosen = within(plan, form_of, parse_windows("2024-04-01..2024-05-01, 2024-05-03"))
     assert [member.name for member in chosen.members] == ["a.dbn", "c.dbn"]  # a header that can't be read is reported
+
+
+def test_two_versions_of_a_member_are_not_imported_at_once(option_import: Import) -> None:
+    later = MemoryArchive({"job2/a.dbn": b"options cbbo-1m 2024-05-01 5"}, modified=date(2024, 5, 9))
+    during = []
+
+    def another_imports_the_later_one() -> None:
+        option_import.store.before_commit = lambda: None
+        during.append(option_import.run(later, "/data/later.zip").elsewhere)
+
+    option_import.store.before_commit = another_imports_the_later_one
+    option_import.run(MemoryArchive({"job1/a.dbn": MAY_1}, modified=date(2024, 5, 2)))
+    assert during == [1]
+    assert option_import.run(later, "/data/later.zip").done == 1
+    first, second = option_import.store.committed
+    assert second.corrects == [first.raw]

@@ -78,9 +78,12 @@ def test_the_folders_of_dead_processes_are_removed_and_those_of_living_ones_stay
     )
     subprocess.run([sys.executable, "-c", code], env={"TMPDIR": str(tmp_path)}, check=False)
     assert len(list(tmp_path.glob("quantx-options-*/files/rows"))) == 1
+    notes = tmp_path / "quantx-options-notes"  # a folder of the user, which is named alike
+    notes.mkdir()
     with scratch_folder() as living:
         assert list(tmp_path.glob("quantx-options-*/files")) == [living]
+        assert list(notes.iterdir()) == []
         with scratch_folder() as other:
             assert living.is_dir()
             assert other != living
-    assert list(tmp_path.glob("quantx-options-*/")) == []
+    assert list(tmp_path.glob("quantx-options-*/")) == [notes]

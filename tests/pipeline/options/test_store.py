@@ -20,8 +20,9 @@ from quantx.core.option_tables import (
 from quantx.core.table import Table
 from quantx.core.tables import QUARANTINE, TABLES
 from quantx.core.tombstones import SymbolDays, Tombstone
-from quantx.errors import MalformedPayload
+from quantx.errors import LakeError, MalformedPayload
 from quantx.lake.store import LakeLocation, open_location
+from quantx.lake.streamed_file import StreamedFile
 from quantx.lake.table import LakeTable, open_tables
 from quantx.lake.tombstones import write_tombstone
 from quantx.pipeline.options import sorted_runs
@@ -103,6 +104,16 @@ class TestASession:
         assert read[0].equals(read[1])
         assert list(lake.folder.iterdir()) == []
 
+    def test_frees_the_disk_while_it_is_merged(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        for limit in ("MOST_HELD_ROWS", "ROWS_PER_RUN", "ROWS_PER_RANGE"):
+            monkeypatch.setattr(sorted_runs, limit, 2)
+        runs = sorted_runs.SortedRuns(tmp_path, 3, ("time",))
+        for minute in (1, 2):
+            times = [at(13, 30 + minute)] * 3
+            runs.add(pl.DataFrame({"rank": pl.Series([0, 1, 2], dtype=pl.UInt32), "time": times}))
+        left = [(rows["rank"].to_list(), len(list(tmp_path.iterdir()))) for rows in runs.ranges()]
+        assert left == [([0, 0], 4), ([1, 1], 2), ([2, 2], 0)]
+
     def test_again_changes_nothing(self, lake: Lake) -> None:
         lake.store(a_session())
         before = LakeTable(lake.location, OPTIONS_QUOTES_1M).version()
@@ -128,6 +139,13 @@ class TestASession:
 
 
 class TestAFailure:
+    @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+    def test_of_a_full_disk_is_an_outage_of_the_lake_and_not_of_the_member(self) -> None:
+        rows = OPTIONS_CONTRACTS.empty().drop(OPTIONS_CONTRACTS.partitions)
+        file = StreamedFile(OPTIONS_CONTRACTS, Path("/dev/full"))
+        with pytest.raises(LakeError, match=r"can't be written to /dev/full: No space left on device$"):
+            file.write(rows.clear(1).to_arrow(compat_level=pl.CompatLevel.oldest()))
+
     def test_of_the_bytes_leaves_no_file(self, lake: Lake) -> None:
         class Cut(ListedMember):
             def batches(self):  # type: ignore[no-untyped-def]
@@ -348,6 +366,12 @@ class TestTradesAndContracts:
         for raw, each in ((RAW, quoted), (LATER_RAW, definitions), (LAST_RAW, quoted)):
             lake.store(each, raw)
         assert lake.rows(OPTIONS_CONTRACTS).select("multiplier", "deliverable").rows() == [(40.0, None)] * 2
+
+    def test_definitions_of_a_part_of_the_mapped_contracts_are_stored(self, lake: Lake) -> None:
+        stated = {"multiplier": 100.0, "deliverable": "100 SPY", "settlement": "PM"}
+        terms = [{"of": of, **stated} for of in (PUT, LATE_CALL)]
+        lake.store(member("contracts", LISTED, batch("contracts", terms, LISTED), schema="definition"))
+        assert lake.rows(OPTIONS_CONTRACTS).select("contract", "first_date").rows() == [(PUT, DAY), (LATE_CALL, DAY)]
 
 
 class TestCompaction:

@@ -228,3 +228,19 @@ def test_a_hundred_thousand_members(tmp_path: Path) -> None:
         assert len(opened.members) == count
         assert opened.members[-1].name == "99999.dbn"
         assert opened.head(opened.members[-1]) == b"x"
+
+
+@pytest.mark.parametrize("kind", ["file", "folder", "zip"])
+def test_a_member_whose_file_changes_after_it_was_opened_is_noticed(tmp_path: Path, kind: str) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    file = packed(folder / "a.zip", {NAME: CONTENT}) if kind == "zip" else folder / NAME
+    if kind != "zip":
+        file.write_bytes(CONTENT)
+    with open_archive(folder if kind == "folder" else file) as archive:
+        (member,) = archive.members
+        archive.confirm(member)
+        with file.open("r+b") as writing:
+            writing.write(b"X")
+        with pytest.raises(MalformedPayload, match="changed while it was read; import it again"):
+            archive.confirm(member)

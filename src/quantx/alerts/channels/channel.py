@@ -21,6 +21,13 @@ class NotDelivered(QuantxError):
         self.rejected = rejected
 
 
+class PartlyDelivered(QuantxError):
+    """A server took a message, but not for all its recipients. The text names none of them.
+
+    The message is not sent again: those that have it would get it twice.
+    """
+
+
 class Channel(Protocol):
     """One receiver of messages."""
 
@@ -30,6 +37,6 @@ class Channel(Protocol):
     def send(self, message: AlertMessage) -> None:
         """Send a message; return once the receiver has accepted it, raise NotDelivered where it has not.
 
-        A repeated call sends the same `id` again.
+        Raises PartlyDelivered where some of its recipients do not get it. A repeated call sends the same `id` again.
         """
         ...

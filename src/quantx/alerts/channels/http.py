@@ -32,6 +32,8 @@ def post(url: SecretStr, body: bytes, headers: Mapping[str, str]) -> None:
             status, answer = response.status_code, response.headers
     except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:  # OSError: the file of certificates
         failure = _fact(error)
+    except ValueError:  # a host name that no name server can have, or a proxy of an unknown kind
+        failure = "its address, or that of the proxy, is not valid"
     if failure:  # raised here and not above: the caught error contains the address
         raise NotDelivered(failure)
     if 200 <= status < 300:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import smtplib
 import ssl
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from email.message import EmailMessage
@@ -13,12 +14,13 @@ from urllib.parse import unquote, urlsplit
 from pydantic import SecretStr
 from typing_extensions import override
 
-from quantx.alerts.channels.channel import Channel, NotDelivered
+from quantx.alerts.channels.channel import Channel, NotDelivered, PartlyDelivered
 from quantx.alerts.channels.texts import plain
 from quantx.core.alerts import AlertMessage
 from quantx.core.foreign_errors import network_fact
 
 _TIMEOUT = 10.0  # seconds for each answer
+_NO_SMTP = "its reply breaks the SMTP protocol"
 _PORTS = {"smtp": 587, "smtps": 465}
 
 
@@ -37,8 +39,9 @@ class Mail(Channel):
     @override
     def send(self, message: AlertMessage) -> None:
         failure: NotDelivered | None = None
+        refused: Mapping[str, tuple[int, bytes]] = {}
         try:
-            self._send(message)
+            refused = self._send(message)
         except NotDelivered as error:
             failure = error
         except smtplib.SMTPRecipientsRefused as error:
@@ -47,17 +50,29 @@ class Mail(Channel):
         except smtplib.SMTPAuthenticationError as error:
             failure = NotDelivered(f"it refuses user and password: SMTP {error.smtp_code}")
         except smtplib.SMTPResponseException as error:
-            failure = NotDelivered(f"it answers SMTP {error.smtp_code}", rejected=error.smtp_code in (552, 554))
+            answer = f"it answers SMTP {error.smtp_code}" if error.smtp_code > 0 else _NO_SMTP
+            failure = NotDelivered(answer, rejected=error.smtp_code in (552, 554))
+        except smtplib.SMTPNotSupportedError:
+            failure = NotDelivered("it takes no addresses with letters that are not ASCII, or offers no login")
         except smtplib.SMTPServerDisconnected:
             failure = NotDelivered("the connection was lost while it replied")
         except smtplib.SMTPException:
-            failure = NotDelivered("its reply breaks the SMTP protocol")
+            failure = NotDelivered(_NO_SMTP)
         except OSError as error:
             failure = NotDelivered(network_fact(error))
+        except ValueError:  # a host name that no name server can have, or letters that a login can't have
+            failure = NotDelivered(
+                "its host is not valid, or user or password has characters other than ASCII; use ASCII"
+            )
         if failure is not None:  # raised here and not above: the caught error may contain the address
             raise failure
+        if refused:
+            some = f"{len(refused)} of {len(self.recipients)} recipients"
+            answers = ", ".join(map(str, sorted({code for code, _ in refused.values()})))
+            raise PartlyDelivered(f"it refuses {some}: SMTP {answers}; the others have the message")
 
-    def _send(self, message: AlertMessage) -> None:
+    def _send(self, message: AlertMessage) -> Mapping[str, tuple[int, bytes]]:
+        """Send a message; return the recipients that the server refused, with its answers."""
         parts = urlsplit(self.url.get_secret_value())
         host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
         context = ssl.create_default_context()
@@ -74,7 +89,7 @@ class Mail(Channel):
                 raise NotDelivered("it offers no STARTTLS, and a password is not sent in clear text; use smtps://")
             if parts.username:
                 server.login(unquote(parts.username), unquote(parts.password or ""))
-            server.send_message(self._document(message), self.sender, list(self.recipients))
+            return server.send_message(self._document(message), self.sender, list(self.recipients))
         finally:
             with suppress(smtplib.SMTPException, OSError):
                 server.quit()

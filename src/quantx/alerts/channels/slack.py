@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,7 +33,7 @@ class Slack(Channel):
     def send(self, message: AlertMessage) -> None:
         mark = "✅" if message.transition == "resolved" else _MARKS[message.severity]
         title = f"{mark} {plain(message.title, _LONGEST_HEADER - 2)}"
-        lines = "\n".join(f"• {plain(line)}" for line in message.lines)[:_LONGEST_TEXT]
+        lines = _listed(message.lines)
         foot = f"{self.installation} · {message.made_at:%Y-%m-%d %H:%M} UTC · {message.id}"
         blocks: list[dict[str, Any]] = [{"type": "header", "text": _text(title)}]
         blocks += [{"type": "section", "text": _text(lines)}] if lines else []
@@ -40,6 +41,14 @@ class Slack(Channel):
         if self.link:
             blocks.append({"type": "section", "text": {"type": "mrkdwn", "text": f"<{self.link}|Open the dashboard>"}})
         post(self.url, json.dumps({"text": escaped(title), "blocks": blocks}).encode(), {})
+
+
+def _listed(lines: Sequence[str]) -> str:
+    """Return lines as one text; where it is too long, each is shortened: the last one has the next step."""
+    text = "\n".join(f"• {plain(line)}" for line in lines)
+    if len(text) <= _LONGEST_TEXT:
+        return text
+    return "\n".join(f"• {plain(line, _LONGEST_TEXT // len(lines) - 3)}" for line in lines)
 
 
 def _text(text: str) -> dict[str, Any]:

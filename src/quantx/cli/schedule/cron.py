@@ -38,10 +38,8 @@ class CronLines(Scheduler):
 
     @override
     def install(self, jobs: Sequence[ScheduledJob]) -> None:
-        others = self._without_block(_read())
-        if others and not others.endswith("\n"):
-            others += "\n"
-        _write(others + self._block(jobs))
+        # First: SHELL, PATH and CRON_TZ in other lines apply to what follows them.
+        _write(self._block(jobs) + self._without_block(_read()))
 
     @override
     def installed(self) -> str:
@@ -136,9 +134,11 @@ def _write(text: str) -> None:
 
 
 def _crontab(*arguments: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
+    """Run crontab. Its bytes come back as they went: other lines may end in CR LF, or be in another encoding."""
+    given = None if text is None else text.encode("utf-8", "surrogateescape")
     try:
-        return subprocess.run(
-            ["crontab", *arguments], input=text, capture_output=True, text=True, timeout=_SECONDS, check=False
-        )
+        done = subprocess.run(["crontab", *arguments], input=given, capture_output=True, timeout=_SECONDS, check=False)
     except (OSError, subprocess.TimeoutExpired):
         raise ConfigError("crontab can't be run; install cron, or use --with systemd") from None
+    output, errors = (each.decode("utf-8", "surrogateescape") for each in (done.stdout, done.stderr))
+    return subprocess.CompletedProcess(done.args, done.returncode, output, errors)

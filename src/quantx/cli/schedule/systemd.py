@@ -38,6 +38,7 @@ class SystemdTimers(Scheduler):
     @override
     def install(self, jobs: Sequence[ScheduledJob]) -> None:
         files = self._files(jobs)
+        _systemctl("show-environment")  # fails before anything is written
         self._stop([path for path in self._paths() if path not in files])
         for path, text in files.items():
             try:
@@ -54,14 +55,18 @@ class SystemdTimers(Scheduler):
 
     @override
     def remove(self) -> None:
-        self._stop(self._paths())
-        _systemctl("daemon-reload")
+        """Remove files and links; where systemd does not run for this user any more, no timer runs that must stop."""
+        running = has_user_manager()
+        self._stop(self._paths(), running=running)
+        if running:
+            _systemctl("daemon-reload")
 
-    def _stop(self, paths: Sequence[Path]) -> None:
+    def _stop(self, paths: Sequence[Path], *, running: bool = True) -> None:
         timers = [path.name for path in paths if path.suffix == ".timer"]
-        if timers:
+        if timers and running:
             _systemctl("disable", "--now", *timers)
         for path in paths:
+            (path.parent / "timers.target.wants" / path.name).unlink(missing_ok=True)
             path.unlink(missing_ok=True)
 
     def _paths(self) -> list[Path]:

@@ -21,8 +21,3 @@ def option_hours(day: date) -> tuple[datetime, datetime] | None:
     if not sessions.is_session(day):
         return None
     return sessions.open_of(day), sessions.close_of(day) + AFTER_CLOSE
-
-
-def session_before(day: date) -> date:
-    """Return the last session before a day."""
-    return calendar(CALENDAR).back(day, 1)

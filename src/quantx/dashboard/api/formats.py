@@ -1,4 +1,4 @@
-"""The forms of an answer: JSON, CSV and the Arrow stream, each sent in pieces."""
+"""The forms of an answer: JSON, CSV and the Arrow stream, each written before it is sent."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import json
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any
 
 import polars as pl
 
-from quantx.errors import ConfigError
+from quantx.core.foreign_errors import file_fact
+from quantx.errors import Busy, ConfigError
 
-_ROWS = 20_000  # of a piece
+_VALUES = 200_000  # of a piece that is formatted at a time, some 6 MB
 _BYTES = 1 << 16
-_IN_MEMORY = 16_000_000  # bytes of an Arrow stream; a larger one waits in a temporary file
+_IN_MEMORY = 1_000_000  # bytes of an answer; a larger one waits in a temporary file
 _INSTANT = "%Y-%m-%dT%H:%M:%S%.6fZ"
 
 
@@ -28,42 +29,70 @@ class AnswerFormat:
 
     name: str
     media_type: str
-    body: Callable[[pl.DataFrame, Mapping[str, Any]], Iterator[bytes]]
+    write: Callable[[pl.DataFrame, Mapping[str, Any], IO[bytes]], None]
+
+    def written(self, frame: pl.DataFrame, facts: Mapping[str, Any]) -> WrittenAnswer:
+        """Write an answer; raise Busy where the disk has no room for it.
+
+        A client that reads slowly then keeps a file open, and no frame in memory.
+        """
+        file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 — `pieces` closes it
+        try:
+            self.write(frame, facts, file)
+        except OSError as error:
+            file.close()
+            raise Busy(f"the answer can't be written to the temporary folder: {file_fact(error)}") from error
+        return WrittenAnswer(file, file.tell())
 
 
-def json_body(frame: pl.DataFrame, facts: Mapping[str, Any]) -> Iterator[bytes]:
-    """Yield an object with the facts of the answer and its rows, each an object; NaN and infinity are null."""
-    yield json.dumps(facts, ensure_ascii=False)[:-1].encode() + b', "rows": ['
-    for number, piece in enumerate(frame.iter_slices(_ROWS)):
-        yield (b",\n" if number else b"\n") + piece.write_json()[1:-1].encode()
-    yield b"\n]}\n"
+@dataclass(frozen=True)
+class WrittenAnswer:
+    """The bytes of an answer."""
+
+    file: IO[bytes]
+    size: int
+
+    def pieces(self) -> Iterator[bytes]:
+        """Yield the bytes once, and close the file."""
+        with self.file as file:
+            file.seek(0)
+            while piece := file.read(_BYTES):
+                yield piece
 
 
-def csv_body(frame: pl.DataFrame, facts: Mapping[str, Any]) -> Iterator[bytes]:
-    """Yield lines with the names of the columns first; a null is empty, a list is joined by blanks."""
+def write_json(frame: pl.DataFrame, facts: Mapping[str, Any], file: IO[bytes]) -> None:
+    """Write an object with the facts of the answer and its rows, each an object; NaN and infinity are null."""
+    file.write(json.dumps(facts, ensure_ascii=False)[:-1].encode() + b', "rows": [')
+    for number, piece in enumerate(_pieces(frame)):
+        file.write((b",\n" if number else b"\n") + piece.write_json()[1:-1].encode())
+    file.write(b"\n]}\n")
+
+
+def write_csv(frame: pl.DataFrame, facts: Mapping[str, Any], file: IO[bytes]) -> None:
+    """Write lines with the names of the columns first; a null is empty, a list is joined by blanks."""
     lists = [name for name, dtype in frame.schema.items() if isinstance(dtype, pl.List)]
     if lists:
         frame = frame.with_columns(pl.col(lists).list.eval(pl.element().cast(pl.String)).list.join(" "))
-    yield frame.clear().write_csv().encode()
-    for piece in frame.iter_slices(_ROWS):
-        yield piece.write_csv(include_header=False, datetime_format=_INSTANT).encode()
+    file.write(frame.clear().write_csv().encode())
+    for piece in _pieces(frame):
+        file.write(piece.write_csv(include_header=False, datetime_format=_INSTANT).encode())
 
 
-def arrow_body(frame: pl.DataFrame, facts: Mapping[str, Any]) -> Iterator[bytes]:
-    """Yield an Arrow IPC stream with the types that every reader of Arrow knows."""
-    with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY) as file:
-        frame.write_ipc_stream(file, compat_level=pl.CompatLevel.oldest())
-        file.seek(0)
-        while piece := file.read(_BYTES):
-            yield piece
+def write_arrow(frame: pl.DataFrame, facts: Mapping[str, Any], file: IO[bytes]) -> None:
+    """Write an Arrow IPC stream with the types that every reader of Arrow knows."""
+    frame.write_ipc_stream(file, compat_level=pl.CompatLevel.oldest())
+
+
+def _pieces(frame: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    return frame.iter_slices(max(1, _VALUES // max(1, frame.width)))
 
 
 FORMATS: Mapping[str, AnswerFormat] = {
     each.name: each
     for each in (
-        AnswerFormat("json", "application/json", json_body),
-        AnswerFormat("csv", "text/csv", csv_body),
-        AnswerFormat("arrow", "application/vnd.apache.arrow.stream", arrow_body),
+        AnswerFormat("json", "application/json", write_json),
+        AnswerFormat("csv", "text/csv", write_csv),
+        AnswerFormat("arrow", "application/vnd.apache.arrow.stream", write_arrow),
     )
 }
 

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from quantx.dashboard.api.bounds import AnswerTooLarge, check_answer, check_request
-from quantx.dashboard.api.formats import AnswerFormat, NotAcceptable, chosen_format
+from quantx.dashboard.api.formats import NotAcceptable, chosen_format
 from quantx.dashboard.api.openapi import openapi_document
 from quantx.dashboard.api.resources import PREFIX, RESOURCES, Resource
 from quantx.dashboard.api.tags import answer_tag, is_known
@@ -74,7 +74,7 @@ def _answer(request: Request, dashboard: Dashboard, lake: Lake, resource: Resour
     headers = {"Cache-Control": "private, no-cache", "Vary": "Accept, Authorization"}
     # The versions first: a commit meanwhile makes the tag older than the rows, never newer.
     versions = lake.versions(resource.table_names)
-    if resource.needs is None or resource.needs in arguments:
+    if not resource.by_now(arguments):
         headers["ETag"] = answer_tag(resource.name, arguments, form.name, versions, dashboard.settings)
         if is_known(request.headers.get("if-none-match"), headers["ETag"]):
             return Response(status_code=304, headers=headers)
@@ -83,7 +83,10 @@ def _answer(request: Request, dashboard: Dashboard, lake: Lake, resource: Resour
         check_request(lake, resource, arguments, most)
         frame = resource.query(lake, **arguments)
         check_answer(frame, most)
-    return _sent(frame, form, resource, _facts(resource, arguments, frame, versions, warned), headers)
+        facts = _facts(resource, arguments, frame, versions, warned)
+        written = form.written(frame, facts)
+    headers |= _headers(form.name, resource, facts) | {"Content-Length": str(written.size)}
+    return StreamingResponse(written.pieces(), headers=headers, media_type=form.media_type)
 
 
 def _facts(
@@ -104,16 +107,14 @@ def _facts(
     }
 
 
-def _sent(
-    frame: pl.DataFrame, form: AnswerFormat, resource: Resource, facts: Mapping[str, Any], headers: dict[str, str]
-) -> Response:
-    headers["Quantx-Rows"] = str(frame.height)
+def _headers(form: str, resource: Resource, facts: Mapping[str, Any]) -> dict[str, str]:
+    headers = {"Quantx-Rows": str(facts["row_count"])}
     if facts["warnings"]:
         text = json.dumps(facts["warnings"])  # in ASCII, as headers are
         headers["Quantx-Warnings"] = text if len(text) <= _LONGEST_HEADER else json.dumps(["see the JSON form"])
-    if form.name != "json":
-        headers["Content-Disposition"] = f'attachment; filename="{resource.name}.{form.name}"'
-    return StreamingResponse(form.body(frame, facts), headers=headers, media_type=form.media_type)
+    if form != "json":
+        headers["Content-Disposition"] = f'attachment; filename="{resource.name}.{form}"'
+    return headers
 
 
 def error_answer(status: int, kind: str, message: str) -> JSONResponse:

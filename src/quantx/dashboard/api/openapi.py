@@ -15,6 +15,7 @@ _ERRORS = {
     "404": "The lake does not know a symbol, vendor or universe.",
     "406": "The header Accept allows no form of the answer.",
     "413": "The answer would be too large; the message has the figures.",
+    "421": "The header Host names another server than this one.",
     "503": "The lake can't be read now.",
 }
 _ERROR_SCHEMA: dict[str, Any] = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import polars as pl
 
@@ -24,6 +25,7 @@ from quantx.core.tables import (
     VERDICTS,
 )
 from quantx.dashboard.api.parameters import QueryParameters
+from quantx.reader.arguments import BAR_COLUMNS
 from quantx.reader.lake import Lake
 
 PREFIX = "/api/v1"
@@ -38,7 +40,7 @@ class Resource:
     query: Callable[..., pl.DataFrame]
     tables: Sequence[Table] | None  # on which the answer depends; None: on all
     by_session: bool = False  # a row, or a value, per symbol and session
-    needs: str | None = None  # without this parameter the answer depends on the time of the request
+    by_now: Callable[[Mapping[str, Any]], bool] = lambda _: False  # the arguments' answer depends on the time
 
     @property
     def path(self) -> str:
@@ -70,11 +72,20 @@ class Resource:
         return [name for name in names if name in TABLES]
 
 
+def _without(name: str) -> Callable[[Mapping[str, Any]], bool]:
+    return lambda arguments: name not in arguments
+
+
+def _has_concepts(arguments: Mapping[str, Any]) -> bool:
+    """Return whether a panel has a field that is not of bars: its rows may reach to the last close by now."""
+    return not set(arguments.get("field") or ()) <= set(BAR_COLUMNS)
+
+
 RESOURCES: Mapping[str, Resource] = {
     each.name: each
     for each in (
         Resource("bars", Lake.bars, _OF_BARS, by_session=True),
-        Resource("panel", Lake.panel, None, by_session=True),
+        Resource("panel", Lake.panel, None, by_session=True, by_now=_has_concepts),
         Resource(
             "fundamentals",
             Lake.fundamentals,
@@ -83,9 +94,11 @@ RESOURCES: Mapping[str, Resource] = {
         Resource("actions", Lake.actions, _OF_BARS),
         Resource("universe", Lake.universe, (UNIVERSE_MEMBERS,)),
         Resource("features", Lake.features, None, by_session=True),
-        Resource("coverage", Lake.coverage, (BARS_1D, UNIVERSE_MEMBERS, SYMBOL_HISTORY, SESSIONS), needs="until"),
+        Resource(
+            "coverage", Lake.coverage, (BARS_1D, UNIVERSE_MEMBERS, SYMBOL_HISTORY, SESSIONS), by_now=_without("until")
+        ),
         Resource("universes", Lake.universes, (UNIVERSE_MEMBERS,)),
-        Resource("membership", Lake.membership, (UNIVERSE_MEMBERS, SYMBOL_HISTORY, SESSIONS), needs="end"),
+        Resource("membership", Lake.membership, (UNIVERSE_MEMBERS, SYMBOL_HISTORY, SESSIONS), by_now=_without("end")),
         Resource("instruments", Lake.instruments, (INSTRUMENTS, SYMBOL_HISTORY)),
         Resource("findings", Lake.findings, (FINDINGS, SESSIONS)),
         Resource("revisions", Lake.revisions, (BARS_1D, BARS_1M, SYMBOL_HISTORY)),

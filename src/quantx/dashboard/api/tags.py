@@ -15,7 +15,7 @@ def answer_tag(
     resource: str, arguments: Mapping[str, Any], answer_format: str, versions: Mapping[str, int], settings: Settings
 ) -> str:
     """Return a weak tag: bytes differ by compression, rows do not."""
-    facts = [resource, arguments, answer_format, versions, settings.sources, program_version()]
+    facts = [settings.lake_url, resource, arguments, answer_format, versions, settings.sources, program_version()]
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
     return f'W/"{digest[:32]}"'
 

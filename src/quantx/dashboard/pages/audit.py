@@ -9,10 +9,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from quantx.dashboard.context import Dashboard
+from quantx.dashboard.filters import number_of
 from quantx.dashboard.page import WebPage, rendered
 from quantx.pages.views import HtmlTable, table_of
 
-_MOST, _LONGEST_ID = 100, 18
+_MOST = 100
 _HEADS = {
     "begun_at": "time (UTC)",
     "actor": "by",
@@ -33,8 +34,7 @@ def audit_table(rows: Sequence[dict[str, Any]]) -> HtmlTable:
 
 def show(request: Request, dashboard: Dashboard) -> Response:
     """Return the page of the newest actions, or of those before an id."""
-    text = request.query_params.get("before", "")
-    before = int(text) if text.isascii() and text.isdecimal() and len(text) <= _LONGEST_ID else None
+    before = number_of(request.query_params.get("before", ""))
     rows = dashboard.from_state(lambda platform: platform.state.audit.listed(_MOST, before=before))
     return rendered(
         request,

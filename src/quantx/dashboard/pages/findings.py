@@ -20,12 +20,12 @@ from quantx.core.quality import FINDING_RULES
 from quantx.core.tables import FINDINGS
 from quantx.dashboard.actions import Action, Form
 from quantx.dashboard.context import Dashboard
-from quantx.dashboard.filters import PAGE_ROWS, Filter, Filters, filters_of, page_links
+from quantx.dashboard.filters import PAGE_ROWS, Filter, Filters, filters_of, number_of, page_links
 from quantx.dashboard.lake_rows import collected
 from quantx.dashboard.neighbours import neighbours, stored_bars
 from quantx.dashboard.page import WebPage, rendered
 from quantx.dashboard.tables import ShownCell, ShownColumn, ShownTable, days_of_row, shortened, shown_table
-from quantx.errors import ConfigError, NotInLake
+from quantx.errors import NotInLake
 from quantx.pages.views import text_of
 from quantx.reader.lake import Lake
 from quantx.state.values import Row
@@ -167,9 +167,10 @@ def list_findings(request: Request, dashboard: Dashboard) -> Response:
 def show_finding(request: Request, dashboard: Dashboard) -> Response:
     """Return the page of a finding: its message, its rule, its facts, and the sessions around its days."""
     text = request.path_params["finding"]
-    if not (text.isascii() and text.isdecimal() and len(text) <= 18):
+    number = number_of(text)
+    if number is None:
         raise NotInLake("a finding has a number; the list of findings has all of them")
-    found = dashboard.from_state(lambda platform: (platform.state.findings.find(int(text)),))
+    found = dashboard.from_state(lambda platform: (platform.state.findings.find(number),))
     if found == (None,):
         raise NotInLake(f"there is no finding {text}; the list of findings has all of them")
     row = found[0] if found else None
@@ -205,10 +206,7 @@ def _found(platform: Platform, filters: Filters) -> Found:
 def _acknowledge(platform: Platform, form: Form) -> str:
     from quantx.pipeline.inspecting.acknowledge import acknowledge
 
-    ids = [int(text) for text in form.many("finding") if text.isascii() and text.isdecimal() and len(text) <= 18]
-    if not ids:
-        raise ConfigError("no finding was chosen; choose at least one")
-    changed = acknowledge(platform, ids, form.actor, form.reason)
+    changed = acknowledge(platform, form.numbers("finding"), form.actor, form.reason)
     return "the finding is acknowledged" if changed == 1 else f"{changed:,} findings are acknowledged"
 
 

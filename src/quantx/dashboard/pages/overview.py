@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -19,15 +18,16 @@ from quantx.dashboard.freshness import due_times, read_freshness
 from quantx.dashboard.lake_rows import collected
 from quantx.dashboard.overview import LastRun, OverviewFacts, overview_of
 from quantx.dashboard.page import WebPage, rendered
+from quantx.dashboard.run_reports import newest_reports
 from quantx.errors import ConfigError, QuantxError
 from quantx.lake.store import LakeLocation
+from quantx.pipeline.reporting.monthly_cost import cost_of_month
 from quantx.reader.lake import Lake
 from quantx.settings import Settings
 
 if TYPE_CHECKING:
     from quantx.pipeline.runtime.platform import Platform
 
-_DAILY = "reports/daily/"
 _AZURE = ("az://", "abfss://", "https://")
 
 
@@ -40,6 +40,7 @@ def show(request: Request, dashboard: Dashboard) -> Response:
 def read_facts(dashboard: Dashboard) -> OverviewFacts:
     """Return what the lake and, where it answers, the state know now."""
     settings = dashboard.settings
+    limit = settings.alert_limit("freshness_missed") or 0.0
     facts = OverviewFacts(
         times=due_times(settings, dashboard.now()),
         lake_problem="",
@@ -47,7 +48,7 @@ def read_facts(dashboard: Dashboard) -> OverviewFacts:
         in_azure=settings.lake_url.startswith(_AZURE),
     )
     try:
-        facts = replace(facts, universes=read_freshness(dashboard.lake, facts.times))
+        facts = replace(facts, universes=read_freshness(dashboard.lake, facts.times, limit))
     except QuantxError as error:
         facts = replace(facts, lake_problem=str(error))
     of_state = dashboard.from_state(_read_state)
@@ -87,12 +88,11 @@ def _run_of(row: dict[str, Any]) -> LastRun:
 
 
 def _cost(platform: Platform) -> float | None:
-    """Return the estimated US dollars of a month; None before the first daily run."""
-    from quantx.pipeline.reporting.cost import estimate, read_prices
-    from quantx.pipeline.reporting.price_table import price_table
-
-    used = platform.state.runs.usage("daily", 30)
-    return estimate(read_prices(*price_table(None)), used, None, 21).total if used.runs and used.tasks else None
+    """Return the estimated US dollars of a month; None before the first daily run, or for prices that can't be read."""
+    with suppress(ConfigError):  # the page of the storage names the reason
+        estimated = cost_of_month(platform.state.runs)
+        return None if estimated is None else estimated.total
+    return None
 
 
 def _read_reports(dashboard: Dashboard) -> dict[str, Any]:
@@ -128,11 +128,10 @@ def _updated_universes(dashboard: Dashboard) -> frozenset[str] | None:
 
 
 def _newest_report(location: LakeLocation) -> LastRun | None:
-    days = location.folders(_DAILY)
-    if not days:
+    reports = newest_reports(location, ("daily",), 1)
+    if not reports:
         return None
-    path = max(location.paths(f"{max(days).rstrip('/')}/"))
-    report = json.loads(location.get(path))
+    (report,) = reports
     return LastRun(
         id=report["run_id"],
         at=datetime.fromisoformat(report["started_at"]).astimezone(UTC),

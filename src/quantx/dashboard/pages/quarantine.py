@@ -6,7 +6,7 @@ The rows are in the lake: the page needs no database, only its actions do.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast, get_args
 from urllib.parse import quote, urlencode
 
@@ -182,12 +182,10 @@ def _replay(platform: Platform, form: Form) -> str:
     from quantx.pipeline.wiring import reprocessor_of
 
     ids = tuple(form.many("row"))
-    if not ids:
-        raise ConfigError("no row was chosen; choose at least one")
-    done = _curated(platform, lambda: replay(reprocessor_of(platform), RowSelection(ids=ids)))
+    done, notes = _curated(platform, lambda: replay(reprocessor_of(platform), RowSelection(ids=ids)))
     passed = done.rows.filter(state="replayed").height
     left = done.rows.filter(state="open").height
-    return f"{passed:,} pass the current rules and are curated, {left:,} are still rejected"
+    return f"{passed:,} pass the current rules and are curated, {left:,} are still rejected{notes}"
 
 
 def _accept(platform: Platform, form: Form) -> str:
@@ -195,23 +193,39 @@ def _accept(platform: Platform, form: Form) -> str:
     from quantx.pipeline.wiring import reprocessor_of
 
     row = form.text("row")
-    done = _curated(platform, lambda: accept(reprocessor_of(platform), row, form.reason, form.actor))
+    done, notes = _curated(platform, lambda: accept(reprocessor_of(platform), row, form.reason, form.actor))
     facts = done.rows.row(0, named=True)
-    left = [why for each in done.reprocessed for why in each.left.values()]
-    later = f"; its series is unchanged until then: {left[0]}" if left else ""
-    return f"{facts['symbol']} {facts['date']} is accepted, and curated whenever the table is derived again{later}"
+    return f"{facts['symbol']} {facts['date']} is accepted, and curated whenever the table is derived again{notes}"
 
 
-def _curated(platform: Platform, run: Any) -> ReplayResult:
-    """Run a replay, and inspect what has changed; ConfigError where another process curates."""
+def _curated(platform: Platform, run: Callable[[], ReplayResult]) -> tuple[ReplayResult, str]:
+    """Run a replay, and inspect what has changed; return also what of it failed, as the end of a sentence.
+
+    Raises ConfigError where another process curates.
+    """
     from quantx.pipeline.wiring import inspect_reprocessed
 
     try:
-        done = cast("ReplayResult", run())
+        done = run()
     except Busy as error:
         raise ConfigError(f"{error}; send the form again later") from None
-    inspect_reprocessed(platform, done.reprocessed)
-    return done
+    failed = inspect_reprocessed(platform, done.reprocessed)
+    return done, outcome_notes([why for each in done.reprocessed for why in each.left.values()], failed)
+
+
+def outcome_notes(left: Sequence[str], failed: Sequence[str]) -> str:
+    """Return what a replay could not do, as the end of a sentence: series that stay unchanged, failed inspections.
+
+    >>> outcome_notes(["a reply is damaged"], [])
+    '; 1 series is unchanged until it can be derived: a reply is damaged'
+    """
+    notes = ""
+    if left:
+        are = "is unchanged until it" if len(left) == 1 else "are unchanged until they"
+        notes += f"; {len(left):,} series {are} can be derived: {left[0]}"
+    if failed:
+        notes += f"; inspection failed: {', '.join(failed)}; `quantx validate run` repeats it"
+    return notes
 
 
 PAGES = (

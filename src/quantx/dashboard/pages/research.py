@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -66,10 +67,12 @@ def studies_table(studies: Sequence[Mapping[str, Any]]) -> HtmlTable:
     return table_of(rows, "studies, out of sample")
 
 
-def stored_predictions(lake: Lake) -> HtmlTable:
-    """Return the predictions of the lake by study and model."""
+def stored_predictions(lake: Lake, today: date) -> HtmlTable:
+    """Return the predictions for this year and the last one by study and model; older partitions are not read."""
+    since = today.year - 1
     counted = (
         lake.scan(PREDICTIONS.name)
+        .filter(pl.col("year") >= since)
         .group_by("study", "model")
         .agg(
             pl.len().alias("predictions"),
@@ -79,7 +82,8 @@ def stored_predictions(lake: Lake) -> HtmlTable:
             pl.col("known_from").max().alias("written (UTC)"),
         )
     )
-    return table_of(collected(counted).sort("last", descending=True).to_dicts(), "predictions in the lake")
+    rows = collected(counted).sort("last", descending=True).to_dicts()
+    return table_of(rows, f"predictions in the lake since {since}")
 
 
 def stored_features(lake: Lake) -> HtmlTable:
@@ -99,7 +103,7 @@ def show(request: Request, dashboard: Dashboard) -> Response:
         title="Research",
         folder=str(folder),
         studies=studies_table(read_studies(folder)),
-        predictions=stored_predictions(dashboard.lake),
+        predictions=stored_predictions(dashboard.lake, dashboard.now().date()),
         features=stored_features(dashboard.lake),
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, get_args
+from typing import Any, cast, get_args
 from urllib.parse import quote
 
 from starlette.requests import Request
@@ -15,9 +15,9 @@ from quantx.core.model import RunKind
 from quantx.dashboard.context import Dashboard
 from quantx.dashboard.filters import PAGE_ROWS, Filter, Filters, filters_of, older_link
 from quantx.dashboard.page import WebPage, rendered
+from quantx.dashboard.run_reports import newest_reports
 from quantx.dashboard.tables import ShownCell, ShownColumn, ShownTable, shown_table
 from quantx.errors import NotInLake
-from quantx.lake.store import LakeLocation
 from quantx.pages.views import text_of
 from quantx.state.values import Row
 
@@ -49,13 +49,6 @@ def runs_table(rows: Sequence[Mapping[str, Any]]) -> ShownTable:
         *(ShownColumn(name) for name in _COUNTS),
     ]
     return shown_table(rows, "runs, the newest first", columns)
-
-
-def reported_runs(location: LakeLocation, most: int = _REPORTS) -> list[dict[str, Any]]:
-    """Return the newest reports of runs in the lake; those of one folder a day, read by their names."""
-    found = [path for kind in get_args(RunKind) for path in location.paths(f"reports/{kind}") if path.endswith(".json")]
-    newest = sorted(found, key=lambda path: path.rsplit("/", 2)[1:], reverse=True)[:most]
-    return [json.loads(location.get(path)) for path in newest]
 
 
 def reported_table(reports: Sequence[Mapping[str, Any]]) -> ShownTable:
@@ -121,7 +114,7 @@ def list_runs(request: Request, dashboard: Dashboard) -> Response:
         title="Runs",
         filters=filters,
         no_database=dashboard.no_database if rows is None else "",
-        table=reported_table(reported_runs(dashboard.location)) if rows is None else runs_table(rows),
+        table=reported_table(_reports(dashboard, filters)) if rows is None else runs_table(rows),
         links=older_link(filters, rows or []),
     )
 
@@ -153,6 +146,11 @@ def show_run(request: Request, dashboard: Dashboard) -> Response:
 def _rows(recent: Any, filters: Filters) -> list[Row]:
     rows: list[Row] = recent(PAGE_ROWS, kind=filters.get("kind"), before=filters.get("before"))
     return rows
+
+
+def _reports(dashboard: Dashboard, filters: Filters) -> list[dict[str, Any]]:
+    kind = cast("RunKind | None", filters.get("kind"))
+    return newest_reports(dashboard.location, get_args(RunKind) if kind is None else (kind,), _REPORTS)
 
 
 PAGES = (

@@ -12,13 +12,13 @@ from starlette.responses import Response
 from quantx.dashboard.context import Dashboard
 from quantx.dashboard.page import WebPage, rendered
 from quantx.dashboard.tables import ShownColumn, ShownTable, shown_table
+from quantx.errors import ConfigError
 from quantx.pages.views import HtmlTable, table_of
+from quantx.pipeline.reporting.monthly_cost import cost_of_month
 
 if TYPE_CHECKING:
     from quantx.pipeline.reporting.cost import Estimate
     from quantx.pipeline.runtime.platform import Platform
-
-_DAYS, _UPDATES = 30, 21  # of the runs that the estimate is of; updates a month
 
 
 def stored_tables(tables: pl.DataFrame) -> ShownTable:
@@ -62,7 +62,7 @@ def show(request: Request, dashboard: Dashboard) -> Response:
     """Return the page of the storage."""
     tables = dashboard.lake.tables()
     found = dashboard.from_state(lambda platform: (platform.state.replies.stored(), _cost(platform)))
-    raw, cost = found or ([], None)
+    raw, (cost, problem) = found or ([], (None, ""))
     return rendered(
         request,
         "storage.html",
@@ -74,17 +74,17 @@ def show(request: Request, dashboard: Dashboard) -> Response:
         no_database="" if found is not None else dashboard.no_database,
         raw=raw_table(raw),
         cost=None if cost is None else cost_table(cost),
+        no_cost=problem,
         source="" if cost is None else f"{cost.source}; prices of {cost.read}",
     )
 
 
-def _cost(platform: Platform) -> Estimate | None:
-    """Return the estimate of a month from the daily runs; None before the first."""
-    from quantx.pipeline.reporting.cost import estimate, read_prices
-    from quantx.pipeline.reporting.price_table import price_table
-
-    used = platform.state.runs.usage("daily", _DAYS)
-    return estimate(read_prices(*price_table(None)), used, None, _UPDATES) if used.runs and used.tasks else None
+def _cost(platform: Platform) -> tuple[Estimate | None, str]:
+    """Return the estimate of a month, or why there is none."""
+    try:
+        return cost_of_month(platform.state.runs), "No daily run in the last 30 days to estimate a cost from."
+    except ConfigError as error:
+        return None, f"The cost can't be estimated: {error}"
 
 
 PAGES = (WebPage(path="/storage", title="Storage", handler=show),)

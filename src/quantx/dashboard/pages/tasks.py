@@ -11,11 +11,11 @@ from starlette.responses import Response
 
 from quantx.dashboard.actions import Action, Form
 from quantx.dashboard.context import Dashboard
-from quantx.dashboard.filters import PAGE_ROWS, Filter, Filters, filters_of, older_link
+from quantx.dashboard.filters import PAGE_ROWS, Filter, Filters, filters_of, number_of, older_link
 from quantx.dashboard.page import WebPage, rendered
 from quantx.dashboard.pages.runs import run_address
 from quantx.dashboard.tables import ShownCell, ShownColumn, ShownTable, days_of_row, shown_table
-from quantx.errors import ConfigError, NotInLake
+from quantx.errors import NotInLake
 from quantx.pages.views import text_of
 from quantx.state.values import Row, TaskState
 
@@ -112,9 +112,10 @@ def show_task(request: Request, dashboard: Dashboard) -> Response:
     from quantx.tracing import run_context
 
     text = request.path_params["task"]
-    if not (text.isascii() and text.isdecimal() and len(text) <= 18):
+    number = number_of(text)
+    if number is None:
         raise NotInLake("a task has a number; the list of tasks has all of them")
-    found = dashboard.from_state(lambda p: (p.state.tasks.find(int(text)), p.state.tasks.replies_of(int(text))))
+    found = dashboard.from_state(lambda p: (p.state.tasks.find(number), p.state.tasks.replies_of(number)))
     if found is not None and found[0] is None:
         raise NotInLake(f"there is no task {text}; the list of tasks has all of them")
     task, replies = found or (None, [])
@@ -154,10 +155,7 @@ def _rows(tasks: Tasks, filters: Filters) -> list[Row]:
 def _retry(platform: Platform, form: Form) -> str:
     from quantx.pipeline.planning.plan import retry_dead
 
-    ids = [int(text) for text in form.many("task") if text.isascii() and text.isdecimal() and len(text) <= 18]
-    if not ids:
-        raise ConfigError("no task was chosen; choose at least one")
-    plan = retry_dead(platform, ids)
+    plan = retry_dead(platform, form.numbers("task"))
     return f"run {plan.run_id} has {len(plan.task_ids):,} of them; a worker processes it"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Any
 from urllib.parse import urlencode
 
@@ -92,7 +92,7 @@ def _universe(request: Request, dashboard: Dashboard, name: str, on: date | None
         warnings=[str(each) for each in warned],
         total=members.height,
         members=shown_table(members.head(_MEMBERS).to_dicts(), "Members", _OF_MEMBERS),
-        years=years_table(intervals, datetime.now(UTC).date()),
+        years=years_table(intervals, dashboard.now().date()),
         changes=shown_table(changes_of(intervals)[:_CHANGES], "Changes, the newest first", _OF_CHANGES),
         lists=shown_table(
             decisions_of(dashboard.location, name), "Lists that were read, the newest first", _LISTS_READ

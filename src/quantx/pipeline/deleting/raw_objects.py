@@ -3,7 +3,7 @@
 Pages keep their rows: a deleted page is an empty one. So the replies that stay are read as before, and their rows in
 the tables keep the ULID of the object. A page about several symbols is cut where the adapter proves that the rest gives
 the same rows; its request says so. Another one goes as a whole, and the rows of the other symbols stay in the tables
-without a reply from which they could be derived again.
+without a reply from which they could be derived again. So does a member of an option archive (see `raw_members`).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import polars as pl
 import structlog
 
 from quantx.core.model import Payload, StoredReply
+from quantx.core.option_tables import RAW_MEMBERS
 from quantx.core.tombstones import Tombstone
 from quantx.errors import DamagedObject, LakeError, MalformedPayload
 from quantx.lake.raw import (
@@ -29,6 +30,7 @@ from quantx.lake.raw import (
 from quantx.lake.store import LakeLocation
 from quantx.pipeline.curating.normalize import ReaderOf
 from quantx.pipeline.deleting.cut_pages import cut_page
+from quantx.pipeline.deleting.raw_members import deleted_members
 from quantx.state.deletions.port import Deletions
 from quantx.state.replies.port import Replies
 
@@ -47,6 +49,7 @@ class RawPlan:
     gone: frozenset[int]  # rows of pages; empty where all are gone
     kept: Sequence[StoredReply]
     shared: Sequence[StoredReply]  # of other symbols, on a page with deleted ones that can't be cut
+    others: Sequence[str] = ()  # underlyings whose contracts are in the same member of an archive
     cut: Mapping[int, Payload] = field(default_factory=dict)  # pages without the deleted symbols, by row
 
     @property
@@ -68,18 +71,22 @@ class RawZone:
         """Yield what is to be deleted, object by object."""
         sizes = self.location.sizes(f"raw/source={stone.source}")
         superseded = _superseded(sizes)
+        archived = []
         for path in sorted(sizes):
             if not path.endswith(".parquet") or not stone.has_dataset(parse_raw_path(path)[1]):
                 continue
-            if path in superseded:
+            if parse_raw_path(path)[1] == RAW_MEMBERS and not _is_everything(stone):
+                archived.append(path)
+            elif path in superseded:
                 yield RawPlan(path=path, size=sizes[path], deleted=(), gone=frozenset(), kept=(), shared=())
             elif (found := self._plan_one(stone, path, sizes[path])) is not None:
                 yield found
+        for path, others in deleted_members(stone, self.location, archived):
+            yield RawPlan(path=path, size=sizes[path], deleted=(), gone=frozenset(), kept=(), shared=(), others=others)
 
     def _plan_one(self, stone: Tombstone, path: str, size: int) -> RawPlan | None:
-        everything = stone.symbols is None and stone.before is None
         replies = self.replies.of_object(path) or self._listed(path)
-        if everything:
+        if _is_everything(stone):
             return RawPlan(path=path, size=size, deleted=replies, gone=frozenset(), kept=(), shared=())
         deleted = [reply for reply in replies if self._is_deleted(stone, reply)]
         if not deleted and replies:
@@ -163,6 +170,11 @@ class RawZone:
         except LakeError as error:
             log.warning("raw.not_removed", path=path, error=str(error))
             return str(error)
+
+
+def _is_everything(stone: Tombstone) -> bool:
+    """Return whether a tombstone deletes all symbols and days of its datasets."""
+    return stone.symbols is None and stone.before is None
 
 
 def _page(number: int, page: RawPage, plan: RawPlan) -> RawPage:

@@ -72,7 +72,7 @@ def survey(
         raw_bytes=sum(plan.size for plan in plans),
         replies=sum(len(plan.deleted) for plan in plans),
         rewritten=sum(not plan.is_whole for plan in plans),
-        shared=sorted({reply.series.symbol for plan in plans for reply in plan.shared}),
+        shared=sorted({s for plan in plans for s in (*plan.others, *(reply.series.symbol for reply in plan.shared))}),
         state={name: rows for name, rows in deletions.count(stone).items() if rows},
         snapshots=[n for n in snapshot_names(location) if names & set(LakeSnapshot.read(location, n).tables)],
         retained_until=max(retained, default=None),

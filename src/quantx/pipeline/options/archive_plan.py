@@ -80,6 +80,10 @@ class OpenArchive(Protocol):
         """Return the SHA-256 of a member; MalformedPayload where size or hash are not those of the list."""
         ...
 
+    def confirm(self, member: Any) -> None:
+        """Raise MalformedPayload where the bytes of a member have changed since the archive was opened."""
+        ...
+
 
 FormOf = Callable[[str, bytes], OptionForm | None]
 

@@ -16,6 +16,7 @@ import structlog
 from typing_extensions import override
 from ulid import ULID
 
+from quantx.core.foreign_errors import file_fact
 from quantx.errors import MalformedPayload, ProviderError, QuantxError
 from quantx.lake.store import LakeLocation
 from quantx.pipeline.options.archive_plan import HEAD, FormOf, ListedMember, OpenArchive, PlannedArchive, record
@@ -144,7 +145,7 @@ class MemberImporter:
             try:
                 self._import(archive, member, found, hold, done)
             except (ProviderError, OSError) as error:
-                why = error.strerror or type(error).__name__ if isinstance(error, OSError) else str(error)
+                why = file_fact(error) if isinstance(error, OSError) else str(error)
                 self._fail(found, type(error).__name__, why, done)
             except QuantxError:
                 raise
@@ -163,34 +164,46 @@ class MemberImporter:
         self, archive: OpenArchive, member: ListedMember, found: MemberRecord, hold: MemberHold, done: ImportedMembers
     ) -> None:
         members = self.state.option_members
-        if member.sha256 is not None and self._is_known(found, member.sha256, self.source, done):
+        if member.sha256 is not None and self._is_known(found, member.sha256, self.source, archive.days, done):
             return
         self._step("checking")
         digest = archive.check(member)
-        if member.sha256 is None and self._is_known(found, digest, self.source, done):
+        if member.sha256 is None and self._is_known(found, digest, self.source, archive.days, done):
             return
         found = members.start(found.id, digest)
         form = self._form(archive, member)
         self._step("reading the header")
         with self._opened(archive, member) as stream:
             opened = form.open(member.name, stream, member.size, partial(archive.symbology, member))
-            content = content_of(opened.facts, archive.days, found)
-            if self._is_known(found, digest, content.source, done):
-                return
-            found = self._kept(archive, member, found, content.source)
-            earlier = members.earlier(member.name.rpartition("/")[2], content, digest)
-            if content.kind is None:
-                self._leave(found, "skipped", content, opened.facts.skipped or _no_table(content), done)
-            elif earlier and _is_older(content, earlier[0]):
-                why = f"a version of {earlier[0].modified} is imported; this one is of {content.modified}"
-                self._leave(found, "superseded", content, why, done)
-            else:
-                self._store(opened, found, content, earlier, hold, done)
+            content, name = content_of(opened.facts, archive.days, found), member.name.rpartition("/")[2]
+            with members.version_held(name, content) as version:
+                if version is None:
+                    done.elsewhere += 1
+                    return
+                if self._is_known(found, digest, content.source, archive.days, done):
+                    return
+                found = self._kept(archive, member, found, content.source)
+                earlier = members.earlier(name, content, digest)
+                if content.kind is None:
+                    self._leave(found, "skipped", content, opened.facts.skipped or _no_table(content), done)
+                elif earlier and _is_older(content, earlier[0]):
+                    why = f"a version of {earlier[0].modified} is imported; this one is of {content.modified}"
+                    self._leave(found, "superseded", content, why, done)
+                else:
+                    confirm = partial(_confirm, archive, member, (hold, version))
+                    self._store(opened, found, content, earlier, confirm, done)
 
-    def _is_known(self, found: MemberRecord, digest: str, source: str | None, done: ImportedMembers) -> bool:
+    def _is_known(
+        self,
+        found: MemberRecord,
+        digest: str,
+        source: str | None,
+        days: Mapping[date, DayCondition],
+        done: ImportedMembers,
+    ) -> bool:
         """Return whether these bytes of a source (None: any) were imported before, and record it."""
         before = self.state.option_members.imported(digest, source)
-        if before is None:
+        if before is None or self._is_restored(found, before, days):
             return False
         self.state.option_members.start(found.id, digest)
         self.state.option_members.finish(
@@ -198,6 +211,16 @@ class MemberImporter:
         )
         done.known += 1
         return True
+
+    def _is_restored(self, found: MemberRecord, before: MemberRecord, days: Mapping[date, DayCondition]) -> bool:
+        """Return whether the vendor went back to these bytes, after a correction that was imported meanwhile."""
+        content = _content_of_record(before)
+        modified = found.modified if content is None else _modified(days, content.first_day, content.last_day, found)
+        if content is None or modified is None or before.sha256 is None:
+            return False
+        others = self.state.option_members.earlier(before.name.rpartition("/")[2], content, before.sha256)
+        between = others[0].modified if others else None
+        return between is not None and (before.modified or date.min) < between < modified
 
     def _form(self, archive: OpenArchive, member: ListedMember) -> OptionForm:
         with archive.open(member) as stream:
@@ -231,13 +254,13 @@ class MemberImporter:
         found: MemberRecord,
         content: MemberContent,
         earlier: Sequence[MemberRecord],
-        hold: MemberHold,
+        confirm: Callable[[], None],
         done: ImportedMembers,
     ) -> None:
         assert found.raw is not None
         self._step("staging")
         arrival = Arrival(member=found, raw=found.raw, corrects=[each.raw for each in earlier if each.raw])
-        counts = self.store(_Observed(opened, self._note_rows), self.folder, arrival, hold.confirm)
+        counts = self.store(_Observed(opened, self._note_rows), self.folder, arrival, confirm)
         self.state.option_members.finish(found.id, "done", content, counts)
         done.done += 1
         done.rows += counts.rows
@@ -312,6 +335,13 @@ class _Counted(RawIOBase):
         return len(found)
 
 
+def _confirm(archive: OpenArchive, member: ListedMember, holds: Sequence[MemberHold]) -> None:
+    """Raise before a commit where the archive has changed meanwhile, or where a hold is lost."""
+    archive.confirm(member)
+    for hold in holds:
+        hold.confirm()
+
+
 def _no_table(content: MemberContent) -> str:
     return f"no table takes the schema {content.schema}"
 
@@ -326,9 +356,15 @@ def content_of(facts: MemberFacts, days: Mapping[date, DayCondition], listed: Me
         kind=facts.kind,
         first_day=facts.first,
         last_day=facts.last,
-        modified=max((each.modified for each in stated if each.modified), default=listed.modified),
+        modified=_modified(days, facts.first, facts.last, listed),
         condition=", ".join(conditions) or (_AVAILABLE if stated else listed.condition),
     )
+
+
+def _modified(days: Mapping[date, DayCondition], first: date, last: date, listed: MemberRecord) -> date | None:
+    """Return when the vendor last changed one of the days; without such a list, what the member's record has."""
+    stated = (each.modified for day, each in days.items() if first <= day <= last and each.modified)
+    return max(stated, default=listed.modified)
 
 
 def _content_of_record(member: MemberRecord) -> MemberContent | None:

@@ -15,13 +15,13 @@ import pyarrow as pa
 from ulid import ULID
 
 from quantx.core.model import Payload
+from quantx.core.option_tables import RAW_MEMBERS
 from quantx.errors import LakeError, MalformedPayload, RawNotReadable
 from quantx.lake.raw import RawPage, raw_path, write_batch
 from quantx.lake.store import LakeLocation
 from quantx.state.option_members.port import MemberRecord
 from quantx.state.tasks.port import RawObject
 
-DATASET = "options"
 _OBJECT_BYTES = 16_000_000  # of a member, in one raw object; a writer needs five times as much memory
 _PAGE_BYTES = 2_000_000
 _NO_TASK = 0
@@ -45,7 +45,7 @@ def write_member(
         with suppress(RawNotReadable):  # of a role that only creates objects
             if (stored := location.size_of(path)) != size:
                 raise LakeError(f"{location.address(path)} has {stored:,} bytes, and {size:,} were sent; import again")
-        objects.append(RawObject(path=path, source=source, dataset=DATASET, payloads=len(pages), size=size))
+        objects.append(RawObject(path=path, source=source, dataset=RAW_MEMBERS, payloads=len(pages), size=size))
         del pages, bodies  # before the next ones are read
     pa.default_memory_pool().release_unused()  # staging needs the memory
     return objects
@@ -56,7 +56,7 @@ def object_path(source: str, member: MemberRecord, number: int = 0) -> str:
     assert member.raw is not None
     assert member.started_at is not None
     ulid = str(ULID.from_int(int(ULID.from_str(member.raw)) + number))
-    return raw_path(source, DATASET, member.started_at.date().isoformat(), ulid)
+    return raw_path(source, RAW_MEMBERS, member.started_at.date().isoformat(), ulid)
 
 
 def facts_of(member: MemberRecord) -> bytes:

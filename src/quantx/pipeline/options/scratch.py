@@ -41,6 +41,6 @@ def _remove_abandoned(root: Path) -> None:
         with suppress(OSError):
             if folder.stat().st_uid != os.getuid():
                 continue
-            with (folder / _LOCK).open("a") as lock:
+            with (folder / _LOCK).open("r+") as lock:  # FileNotFoundError: this program has not made the folder
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # BlockingIOError: its process lives
                 shutil.rmtree(folder, ignore_errors=True)

@@ -58,11 +58,12 @@ class SortedRuns:
                 taken.append(self._held.pop(0))
             rows = self._sorted(taken)
             del taken
-            path = self.folder / f"run-{next(_NUMBERS)}.arrow"
+            run = _Run(self.folder / f"run-{next(_NUMBERS)}", np.searchsorted(rows[RANK].to_numpy(), self._bounds()))
+            self._runs.append(run)
             try:
-                self._runs.append(_Run.write(path, rows, self._bounds()))
+                run.write(rows)
             except OSError as error:
-                raise LakeError(f"the sorted rows can't be written to {path}: {file_fact(error)}") from None
+                raise LakeError(f"the sorted rows can't be written to {run.path}: {file_fact(error)}") from None
 
     def ranges(self) -> Iterator[pl.DataFrame]:
         """Yield all rows in order, in frames of contracts that belong to no other frame."""
@@ -76,7 +77,7 @@ class SortedRuns:
         sizes = np.sum([run.sizes for run in self._runs], axis=0)
         start = 0
         for end in _cuts(sizes):
-            parts = [part for run in self._runs if (part := run.read(start, end)).height]
+            parts = [part for run in self._runs for part in run.read(start, end)]
             if parts:
                 yield self._sorted(parts)
             del parts
@@ -86,7 +87,7 @@ class SortedRuns:
         """Free the memory and the disk."""
         self._held = []
         for run in self._runs:
-            run.path.unlink(missing_ok=True)
+            run.discard()
         self._runs = []
 
     def _bounds(self) -> npt.NDArray[np.int64]:
@@ -108,28 +109,47 @@ class SortedRuns:
 
 @dataclass(frozen=True)
 class _Run:
-    """One sorted run on disk: a record batch for each range of ranks."""
+    """One sorted run on disk: a file for each range of ranks, which goes away once it is read."""
 
-    path: Path
-    sizes: npt.NDArray[np.int64]
+    path: Path  # of the files, without their numbers
+    cuts: npt.NDArray[np.int64]  # the first row of each range, and the end
 
-    @classmethod
-    def write(cls, path: Path, rows: pl.DataFrame, bounds: npt.NDArray[np.int64]) -> _Run:
-        cuts = np.searchsorted(rows[RANK].to_numpy(), bounds)
+    @property
+    def sizes(self) -> npt.NDArray[np.int64]:
+        """Return the rows of each range."""
+        return np.diff(self.cuts)
+
+    def write(self, rows: pl.DataFrame) -> None:
+        """Write the rows of the run."""
         table = rows.to_arrow()
         options = pa.ipc.IpcWriteOptions(compression=_COMPRESSION)
-        with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema, options=options) as writer:
-            for start, end in pairwise(cuts.tolist()):
-                writer.write_batch(_one_batch(table.slice(start, end - start)))
-        return cls(path, np.diff(cuts))
+        for number, (start, end) in enumerate(pairwise(self.cuts.tolist())):
+            if start == end:
+                continue
+            part = table.slice(start, end - start).combine_chunks()
+            with pa.OSFile(self._file(number), "wb") as file, pa.ipc.new_file(file, part.schema, options=options) as to:
+                to.write_table(part)
 
-    def read(self, start: int, end: int) -> pl.DataFrame:
-        """Return the rows of the ranges from `start` to `end`, exclusive."""
-        with pa.memory_map(str(self.path)) as file, pa.ipc.open_file(file) as reader:
-            batches = [reader.get_batch(number) for number in range(start, end)]
-            frame = pl.from_arrow(pa.Table.from_batches(batches))
-        assert isinstance(frame, pl.DataFrame)
-        return frame
+    def read(self, start: int, end: int) -> list[pl.DataFrame]:
+        """Return the rows of the ranges from `start` to `end`, exclusive, and remove their files."""
+        found = []
+        for number in range(start, end):
+            if self.cuts[number] == self.cuts[number + 1]:
+                continue
+            with pa.OSFile(self._file(number)) as file, pa.ipc.open_file(file) as reader:
+                frame = pl.from_arrow(reader.read_all())
+            assert isinstance(frame, pl.DataFrame)
+            found.append(frame)
+            Path(self._file(number)).unlink()
+        return found
+
+    def discard(self) -> None:
+        """Remove the files that were not read."""
+        for number in range(len(self.cuts) - 1):
+            Path(self._file(number)).unlink(missing_ok=True)
+
+    def _file(self, number: int) -> str:
+        return f"{self.path}-{number}.arrow"
 
 
 def _slices(rows: pl.DataFrame) -> Iterator[pl.DataFrame]:
@@ -140,11 +160,6 @@ def _slices(rows: pl.DataFrame) -> Iterator[pl.DataFrame]:
         end = int(np.searchsorted(ranks, ranks[last], side="right"))
         yield rows[start:end]
         start = end
-
-
-def _one_batch(table: pa.Table) -> pa.RecordBatch:
-    batches = table.combine_chunks().to_batches()
-    return batches[0] if batches else pa.RecordBatch.from_pylist([], schema=table.schema)
 
 
 def _cuts(sizes: npt.NDArray[np.int64]) -> list[int]:

@@ -18,6 +18,7 @@ from ulid import ULID
 
 from quantx.core.deleted_rows import without_deleted
 from quantx.core.option_tables import OPTIONS_CONTRACTS
+from quantx.core.tables import QUARANTINE
 from quantx.errors import MalformedPayload, QuantxError
 from quantx.lake.store import LakeLocation
 from quantx.lake.streamed_file import StreamedFile
@@ -212,7 +213,8 @@ class _Stage:
         for day in sorted(self._open):
             self._close_session(day)
         self._close_daily()
-        rejections = self._judge.rejections
+        rejections, source = self._judge.rejections, self._facts.source
+        rejected = rejections.quarantine(self._contracts, self._table, source, self._raw, self._known_from)
         return StagedMember(
             kind=self._kind,
             source=self._facts.source,
@@ -222,9 +224,7 @@ class _Stage:
             last=self._facts.last,
             files=self._files,
             contracts=self._seen_contracts(),
-            rejected=rejections.quarantine(
-                self._contracts, self._table, self._facts.source, self._raw, self._known_from
-            ),
+            rejected=without_deleted(QUARANTINE, rejected, self._stones),
             findings=self._judge.findings(),
             rows=self._rows,
             rows_rejected=rejections.rows,
@@ -234,19 +234,16 @@ class _Stage:
     def _seen_contracts(self) -> pl.DataFrame:
         """Return the contracts with a row, as rows of their table."""
         first = pl.Series("first_date", self._first_seen).cast(pl.Date)
-        contracts = self._contracts.with_columns(first).with_row_index(RANK)
+        seen = pl.Series(self._first_seen != _UNSEEN)
+        contracts = self._contracts.with_columns(first).with_row_index(RANK).filter(seen)
         if self._terms:
             terms = pl.concat(self._terms).unique(RANK, keep="last").select(RANK, *TERMS)
             contracts = contracts.drop(TERMS).join(terms, on=RANK)
-        return (
-            contracts.filter(pl.Series(self._first_seen != _UNSEEN))
-            .with_columns(
-                pl.lit(self._facts.source).alias("source"),
-                pl.lit(self._raw).alias("raw"),
-                pl.lit(self._known_from, pl.Datetime("us", "UTC")).alias("known_from"),
-            )
-            .select(pl.col(c).cast(t) for c, t in OPTIONS_CONTRACTS.schema.items())
-        )
+        return contracts.with_columns(
+            pl.lit(self._facts.source).alias("source"),
+            pl.lit(self._raw).alias("raw"),
+            pl.lit(self._known_from, pl.Datetime("us", "UTC")).alias("known_from"),
+        ).select(pl.col(c).cast(t) for c, t in OPTIONS_CONTRACTS.schema.items())
 
     def undo(self) -> None:
         """Remove the files that were put into the lake by this try."""

@@ -49,6 +49,11 @@ class StagedMember:
         """Return the table of the rows."""
         return TABLES_BY_KIND[self.kind]
 
+    @property
+    def new_objects(self) -> list[str]:
+        """Return the data files that this try has put into the lake."""
+        return [f"{self.table.path}/{file.put.added.path}" for file in self.files if file.put.is_new]
+
 
 @dataclass(frozen=True, kw_only=True)
 class CommittedMember:

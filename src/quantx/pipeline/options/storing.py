@@ -10,8 +10,9 @@ from pathlib import Path
 
 import polars as pl
 
+from quantx.core.quality.option_rules import OPTION_RULES
 from quantx.core.tables import BARS_1D
-from quantx.errors import Busy
+from quantx.errors import Busy, MalformedPayload
 from quantx.lake.protocol import Tables
 from quantx.pipeline.options.commit import commit_member
 from quantx.pipeline.options.importing import Arrival, Store
@@ -21,8 +22,11 @@ from quantx.pipeline.options.staged import CommittedMember, StagedMember
 from quantx.pipeline.runtime.platform import Platform
 from quantx.pipeline.runtime.roles import RoleHolder, committing, take_role
 from quantx.providers.options.protocol import OptionMember
+from quantx.state.findings.port import Findings
 from quantx.state.option_members.port import MemberCounts
 
+_DOUBTS = [rule.id for rule in OPTION_RULES if rule.severity != "reject"]
+_CORRECTED = "a later version of the vendor's file does not have it"
 _PAUSE = 0.2  # seconds between two tries to take the role
 _LONGEST_WAIT = 900.0  # seconds: another process holds the role for one commit at a time
 
@@ -41,10 +45,23 @@ def _store(
     confirm: Callable[[], None],
 ) -> MemberCounts:
     staged = stage_member(member, folder, location=platform.location, raw=arrival.raw, prices=prices)
-    confirm()
+    try:
+        confirm()
+    except MalformedPayload:
+        platform.location.delete(staged.new_objects)
+        raise
     committed = _committed(platform, staged, arrival, folder)
-    platform.state.findings.note(staged.findings)
+    _note(platform.state.findings, member, staged, arrival)
     return MemberCounts(staged.rows, committed.changed + committed.removed, staged.rows_rejected)
+
+
+def _note(findings: Findings, member: OptionMember, staged: StagedMember, arrival: Arrival) -> None:
+    """Note the findings of a member; those of its earlier version that a correction does not have are resolved."""
+    if not arrival.corrects:
+        findings.note(staged.findings)
+        return
+    days = dict.fromkeys(member.contracts["underlying"].unique(), (staged.first, staged.last))
+    findings.restate(_DOUBTS, staged.source, staged.table.name, staged.findings, _CORRECTED, days=days)
 
 
 def _committed(platform: Platform, staged: StagedMember, arrival: Arrival, folder: Path) -> CommittedMember:

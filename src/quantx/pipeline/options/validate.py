@@ -10,15 +10,18 @@ from typing import Any
 
 import polars as pl
 
-from quantx.core.option_tables import OPTION_TABLES
-from quantx.core.options.hours import session_before
+from quantx.core.model import Window
+from quantx.core.option_tables import OPTION_TABLES, RAW_MEMBERS
 from quantx.core.table import Table
+from quantx.core.tombstones import Tombstone
 from quantx.errors import DamagedObject
 from quantx.lake.files import intact_file
 from quantx.lake.protocol import Tables
 from quantx.lake.store import LakeLocation
+from quantx.lake.tombstones import deleted_of
 from quantx.pipeline.reporting.coverage_options import missing_sessions, session_rows
 from quantx.providers.options.kinds import TABLES_BY_KIND
+from quantx.providers.options.sessions import session_before
 from quantx.state.option_members.port import MemberRecord
 
 _HALF = 0.5  # of the contracts of the session before that still live
@@ -79,9 +82,10 @@ def validate_options(
 ) -> ValidatedOptions:
     """Compare the tables of options with the calendar, with the imported members, and with the digests of their files.
 
-    `members` are those that were imported; None of an underlying's own. With `hashes` each data file is read once.
+    `members` are those that were imported; they are not compared for one underlying, nor where rows of their days were
+    deleted for good. With `hashes` each data file is read once.
     """
-    done = ValidatedOptions()
+    done, stones = ValidatedOptions(), deleted_of(location).stones
     dated = [table for table in OPTION_TABLES if "date" in table.schema]
     files = {table.name: _files(tables, table, underlying) for table in dated}
     total, number = sum(frame.height for frame in files.values()), 0
@@ -93,7 +97,7 @@ def validate_options(
             on_file(number, total)
             seen += _contracts(location, table, path, done)
         if underlying is None:
-            _compare_members(table, sessions, members, done)
+            _compare_members(table, sessions, [each for each in members if not _has_deleted(each, stones)], done)
         else:
             sessions = sessions.filter(pl.col("underlying") == underlying)
         contracts = pl.concat(seen).unique() if seen else None
@@ -120,6 +124,13 @@ def _contracts(location: LakeLocation, table: Table, path: str, done: ValidatedO
     columns = ["source", "date", "contract", "expiration"]
     rows = pl.read_parquet(BytesIO(body), columns=columns, hive_partitioning=False)
     yield rows.unique().with_columns(pl.lit(of_path["underlying"]).alias("underlying"))
+
+
+def _has_deleted(member: MemberRecord, stones: Sequence[Tombstone]) -> bool:
+    """Return whether rows of a member may be deleted for good: their number proves nothing then."""
+    days = None if member.first_day is None or member.last_day is None else Window(member.first_day, member.last_day)
+    own = (stone for stone in stones if stone.source == member.source and stone.has_dataset(RAW_MEMBERS))
+    return days is not None and any(span.overlaps(days) for stone in own for span in stone.spans())
 
 
 def _compare_members(

@@ -36,11 +36,16 @@ def universe_freshness(facts: AlertFacts, settings: Settings, now: datetime) -> 
 
     A session is due `deadline_hours` after the first firing of the daily timer that follows its end.
     """
-    fired_at = parse_schedule(settings.daily_schedule).last_until(now - timedelta(hours=settings.deadline_hours))
+    fired_at = due_firing(settings, now)
     groups: dict[str, list[MemberProgress]] = defaultdict(list)
     for progress in facts.member_progress():
         groups[progress.universe].append(progress)
     return [_of_universe(name, parts, fired_at) for name, parts in groups.items()]
+
+
+def due_firing(settings: Settings, now: datetime) -> datetime:
+    """Return the last firing of the daily timer whose deadline is over: a session that had settled then is due."""
+    return parse_schedule(settings.daily_schedule).last_until(now - timedelta(hours=settings.deadline_hours))
 
 
 def next_due(settings: Settings, now: datetime) -> datetime:

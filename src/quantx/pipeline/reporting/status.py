@@ -8,6 +8,7 @@ from typing import Any, get_args
 from quantx.lake.store import LakeLocation
 from quantx.lake.tombstones import deleted_of, pending_of
 from quantx.queues.protocol import Depth
+from quantx.state.option_members.port import MemberState
 from quantx.state.port import State
 from quantx.state.values import TaskState
 
@@ -15,8 +16,8 @@ _REFUSED = 20  # series that the status names
 
 
 def status_of(state: State, depth: Depth, lake: str, now: datetime) -> dict[str, Any]:
-    """Return recent runs, tasks by state, the queue, vendors in back-off, refusals, freshness, findings and gaps."""
-    counts, gaps = state.tasks.count(), state.gaps.count()
+    """Return recent runs, counts of tasks and members of option archives, the queue, vendors, findings and gaps."""
+    counts, gaps, members = state.tasks.count(), state.gaps.count(), state.option_members.count()
     return {
         "lake": lake,
         "runs": state.runs.recent(10),
@@ -31,6 +32,7 @@ def status_of(state: State, depth: Depth, lake: str, now: datetime) -> dict[str,
         "closed": state.quotas.closed(),
         "refused": state.series.refused(_REFUSED),
         "universes": state.universes.freshness(),
+        "option_members": {name: members.get(name, 0) for name in get_args(MemberState)},
         "findings": state.findings.count_open(),
         "gaps": {how: sum(row[how] for row in gaps) for how in ("open", "explained")},
     }

@@ -19,6 +19,7 @@ import polars as pl
 
 from quantx.core.fact_datasets import dataset_of
 from quantx.core.model import Payload
+from quantx.core.option_tables import OPTION_TABLES, is_of_options
 from quantx.core.prices import PRICES
 from quantx.core.quality import RULES
 from quantx.core.quality.event_rules import breaks_event_rule
@@ -38,6 +39,10 @@ from quantx.pipeline.runtime.roles import RoleHolder, committing
 RowState = Literal["open", "replayed", "accepted"]
 
 SHOWN = 10  # of an id's 64 digits: they are shown, and nearly always enough to name a row
+OPTION_STEP = (
+    "a row of options can't be accepted or replayed: a corrected file of the vendor brings it with `quantx options"
+    " import`"
+)
 _BEGINNING = 200  # characters of a reply that is rejected as a whole
 
 
@@ -93,7 +98,7 @@ def _chosen(tables: StoredTables, wanted: RowSelection) -> pl.DataFrame:
     if wanted.state is not None:
         rows = rows.filter(pl.col("state") == wanted.state)
     if wanted.market is not None:
-        options = pl.col("dataset").str.starts_with("options_")  # the symbol is a contract; New York's sessions
+        options = _of_options()  # the symbol is a contract; New York's sessions
         others = rows.filter(~options)["symbol"].unique()
         symbols = [symbol for symbol in others if venue_of(symbol).market == wanted.market]
         rows = rows.filter(pl.when(options).then(wanted.market == "us").otherwise(pl.col("symbol").is_in(symbols)))
@@ -134,6 +139,8 @@ def _payload(location: LakeLocation, row: dict[str, Any]) -> tuple[dict[str, Any
     """Return the reply's path, its request and the row's text in it, and the row's place."""
     paths = [p for p in location.paths(f"raw/source={row['source']}") if parse_raw_path(p)[2] == row["raw"]]
     facts: dict[str, Any] = {"path": paths[0] if paths else None, "sha256": row["payload_sha256"], "excerpt": None}
+    if is_of_options(row["dataset"]):
+        return facts | _member(location, paths), None
     try:
         pages = [page.payload for page in read_pages(location, paths[0])] if paths else []
     except DamagedObject as error:
@@ -151,6 +158,22 @@ def _payload(location: LakeLocation, row: dict[str, Any]) -> tuple[dict[str, Any
     if row["date"] is None and not breaks_event_rule(row["rules"]):
         return facts | {"excerpt": payload.body.decode("utf-8", "replace")[:_BEGINNING]}, None
     return facts | {"problem": "the row was not found in its reply"}, None
+
+
+def _of_options() -> pl.Expr:
+    return pl.col("dataset").is_in([table.name for table in OPTION_TABLES])
+
+
+def _member(location: LakeLocation, paths: Sequence[str]) -> dict[str, Any]:
+    """Return what the raw zone has of the archive's member that brought a row, and what can be done about the row."""
+    try:
+        page = next((page.payload for path in paths[:1] for page in read_pages(location, path, [0])), None)
+    except DamagedObject as error:
+        return {"problem": str(error)}
+    if page is None:
+        return {"problem": f"the raw zone does not have its archive any more; {OPTION_STEP}"}
+    named = {"request": page.request, "status": page.status, "fetched_at": page.fetched_at, "bytes": len(page.body)}
+    return named | {"sha256": json.loads(page.body).get("sha256"), "problem": OPTION_STEP}
 
 
 def _find(row: dict[str, Any], pages: Sequence[Payload]) -> tuple[Payload, ReplyPlace | None]:
@@ -191,7 +214,10 @@ def replay(reprocessor: Reprocessor, wanted: RowSelection) -> ReplayResult:
 
     def carry_out(holder: RoleHolder | None) -> tuple[pl.DataFrame, list[ReprocessSummary]]:
         role = reprocessor.begin(holder)
-        rows = rejected_rows(tables, wanted)
+        found = rejected_rows(tables, wanted)
+        rows = found.filter(~_of_options())
+        if rows.is_empty() and found.height:
+            raise ConfigError(f"only rows of options were selected: {OPTION_STEP}")
         by_source = defaultdict[str, set[str]](set)
         for source, symbol in rows.filter(pl.col("state") == "open").select("source", "symbol").unique().rows():
             by_source[source].add(symbol)
@@ -237,6 +263,8 @@ def _decision(row: dict[str, Any], reason: str, by: str, now: datetime) -> pl.Da
 
 def _refuse_incomplete(row: dict[str, Any]) -> None:
     name = f"{row['id'][:SHOWN]} ({row['symbol']} of {row['source']})"
+    if is_of_options(row["dataset"]):
+        raise ConfigError(f"{name}: {OPTION_STEP}")
     if breaks_event_rule(row["rules"]):
         raise ConfigError(
             f"{name} is a split or dividend that can't be applied to prices: there is no bar to accept; `quantx"

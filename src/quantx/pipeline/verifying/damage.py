@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from quantx.core.features.tables import FEATURE_TABLES
 from quantx.core.model import Finding
+from quantx.core.option_tables import is_of_options
 from quantx.core.quality.operational_rules import DAMAGED_OBJECT, DOUBLED_KEYS
 from quantx.core.tables import ACTION_VERDICTS, AGREEMENTS, VERDICTS
 from quantx.pipeline.curating.derive import derived_tables
@@ -66,6 +67,8 @@ class Damage:
             return "`quantx verify --repair` repairs it"
         if self.kind == "doubled":
             return "`quantx verify --repair` keeps the newest row of each key"
+        if is_of_options(self.table):
+            return "restore it from a backup, options are not derived again (`quantx verify --repair` mends one bit)"
         return "`quantx verify --repair` tries to, and a backup restores it: the raw zone does not have these rows"
 
     def finding(self) -> Finding:

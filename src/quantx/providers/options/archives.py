@@ -107,6 +107,12 @@ class OptionArchive:
             raise MalformedPayload(f"{member.name} has another SHA-256 than {MANIFEST} states; download it again")
         return sha256
 
+    def confirm(self, member: ArchiveMember) -> None:
+        """Raise MalformedPayload where the file of a member has changed since the archive was opened."""
+        file = self._entries[member.name].file
+        if file is not None and not file.is_current():
+            raise MalformedPayload(f"{member.name} changed while it was read; import it again once it is complete")
+
     def symbology(self, member: ArchiveMember) -> bytes | None:
         """Return symbology.json of the member's folder, for files whose own header maps no symbol."""
         name = _folder(member.name) + SYMBOLOGY
@@ -176,7 +182,7 @@ def _list(path: Path, listing: Listing, files: ExitStack) -> str | None:
     with reading(path.name):
         archive = files.enter_context(zipfile.ZipFile(path)) if is_zip(path) else None
     if archive is not None and not holds_lean(archive):
-        list_zip(archive, listing)
+        list_zip(archive, listing, path=path)
         return None
     for each in [path, *(path.with_name(name) for name in sorted(DESCRIPTIONS - {path.name}))]:
         if each.is_file():

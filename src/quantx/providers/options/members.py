@@ -55,11 +55,30 @@ class SkippedName:
 
 
 @dataclass(frozen=True)
+class FileVersion:
+    """A file on this machine, as it is at a moment."""
+
+    path: Path
+    facts: tuple[int, int, int]  # bytes, the time of the last change, and the number of the file
+
+    @classmethod
+    def of(cls, path: Path) -> FileVersion:
+        """Return the version that is there now."""
+        facts = path.stat()
+        return cls(path, (facts.st_size, facts.st_mtime_ns, facts.st_ino))
+
+    def is_current(self) -> bool:
+        """Return whether the file has not changed since."""
+        return self.path.is_file() and FileVersion.of(self.path) == self
+
+
+@dataclass(frozen=True)
 class Entry:
     """A readable member: its size, and how its bytes are opened."""
 
     size: int
     open: Callable[[], IO[bytes]]
+    file: FileVersion | None = None  # that has its bytes; None: an object of the lake
 
 
 @dataclass
@@ -125,7 +144,7 @@ def list_file(path: Path, name: str, listing: Listing, keep_open: Callable[[zipf
         archive.close()
         listing.entries[name] = file_entry(path)
     else:
-        list_zip(keep_open(archive), listing, f"{name}/")
+        list_zip(keep_open(archive), listing, f"{name}/", path)
 
 
 def holds_lean(archive: zipfile.ZipFile) -> bool:
@@ -134,8 +153,9 @@ def holds_lean(archive: zipfile.ZipFile) -> bool:
     return bool(names) and all(map(is_lean_name, names))
 
 
-def list_zip(archive: zipfile.ZipFile, listing: Listing, folder: str = "") -> None:
-    """List the members of a zip."""
+def list_zip(archive: zipfile.ZipFile, listing: Listing, folder: str = "", path: Path | None = None) -> None:
+    """List the members of a zip; `path` is where it lies on this machine."""
+    file = None if path is None else FileVersion.of(path)
     members = [each for each in archive.infolist() if not each.is_dir()]
     times = Counter(each.filename for each in members)
     for each in members:
@@ -143,7 +163,7 @@ def list_zip(archive: zipfile.ZipFile, listing: Listing, folder: str = "") -> No
         if fact:
             listing.refuse(folder + each.orig_filename, fact)
         else:
-            listing.entries[folder + each.filename] = Entry(each.file_size, partial(_open_in_zip, archive, each))
+            listing.entries[folder + each.filename] = Entry(each.file_size, partial(_open_in_zip, archive, each), file)
 
 
 def printable(name: str) -> str:
@@ -153,7 +173,8 @@ def printable(name: str) -> str:
 
 def file_entry(path: Path) -> Entry:
     """Return a file on disk as a readable member."""
-    return Entry(path.stat().st_size, lambda: path.open("rb"))
+    file = FileVersion.of(path)
+    return Entry(file.facts[0], lambda: path.open("rb"), file)
 
 
 def _open_in_zip(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> IO[bytes]:

@@ -50,11 +50,11 @@ class MemoryAlerts(Alerts):
     @override
     def change(self, decide: Callable[[AlertBook], AlertChange], now: datetime) -> list[AlertMessage]:
         with self._records.lock:
-            recent = [m for m in self._messages.values() if m.made_at > now - DAY]
+            past = [m for m in self._messages.values() if m.made_at <= now]
             book = AlertBook(
                 alerts=self.listed(),
-                made=Counter(m.topic for m in recent if m.transition in ("began", "resolved")),
-                digest_at=max((m.made_at for m in self._messages.values() if m.transition == "digest"), default=None),
+                made=Counter(m.topic for m in past if m.made_at > now - DAY and m.transition in ("began", "resolved")),
+                digest_at=max((m.made_at for m in past if m.transition == "digest"), default=None),
                 dead=sum(r.state == "dead" and r.changed_at > now - DAY for r in self._deliveries.values()),
             )
             change = decide(book)

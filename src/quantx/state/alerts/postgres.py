@@ -118,7 +118,7 @@ def _book(connection: Connection[DictRow], now: datetime) -> AlertBook:
     return AlertBook(
         alerts=[_alert(row) for row in run(connection, "alerts.alerts", {})],
         made={row["topic"]: row["messages"] for row in run(connection, "alerts.made", {"now": now})},
-        digest_at=run(connection, "alerts.digest_at", {})[0]["made_at"],
+        digest_at=run(connection, "alerts.digest_at", {"now": now})[0]["made_at"],
         dead=run(connection, "alerts.dead", {"now": now})[0]["dead"],
     )
 

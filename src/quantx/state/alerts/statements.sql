@@ -7,12 +7,13 @@ select key, kind, topic, subject, message, severity, present, begun_at, changed_
 from alerts order by present desc, changed_at desc, key;
 
 -- name: made
--- Messages of the last day by topic.
+-- Messages of the last day by topic. Times after now are those of a clock that was wrong.
 select topic, count(*) as messages from alert_messages
-where made_at > %(now)s::timestamptz - interval '1 day' and transition in ('began', 'resolved') group by topic;
+where made_at > %(now)s::timestamptz - interval '1 day' and made_at <= %(now)s::timestamptz
+    and transition in ('began', 'resolved') group by topic;
 
 -- name: digest_at
-select max(made_at) as made_at from alert_messages where transition = 'digest';
+select max(made_at) as made_at from alert_messages where transition = 'digest' and made_at <= %(now)s::timestamptz;
 
 -- name: dead
 select count(*) as dead from alert_deliveries

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
 
@@ -22,6 +22,7 @@ from quantx.state.option_members.port import (
     MemberState,
     NewMember,
     OptionMembers,
+    version_number,
 )
 from quantx.state.values import Row
 
@@ -78,6 +79,10 @@ class MemoryOptionMembers(OptionMembers):
                 if self.has(mine):
                     del self._holders[member_id]
 
+    @override
+    def version_held(self, name: str, content: MemberContent) -> AbstractContextManager[MemberHold | None]:
+        return self.held(-1 - version_number(name, content))  # ids of members are not negative
+
     def has(self, hold: _HeldMember) -> bool:
         """Return whether a member is still held."""
         return self._holders.get(hold.member_id) is hold
@@ -107,7 +112,7 @@ class MemoryOptionMembers(OptionMembers):
                 for x in self._members.values()
                 if (x.state, x.sha256) == ("done", sha256) and source in (None, x.source)
             )
-            return next(found, None)
+            return max(found, key=lambda x: (x.modified or date.min, -x.id), default=None)
 
     @override
     def earlier(self, name: str, content: MemberContent, sha256: str) -> list[MemberRecord]:

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import KW_ONLY, dataclass
 from datetime import date, datetime
 from typing import Literal, Protocol
+from zlib import crc32
 
 from quantx.state.values import Row
 
@@ -86,6 +87,11 @@ class MemberCounts:
     rejected: int = 0
 
 
+def version_number(name: str, content: MemberContent) -> int:
+    """Return a number of 32 bits for the versions of a member; two members seldom share it, and then wait in turn."""
+    return crc32(f"{name}|{content.source}|{content.schema}|{content.first_day}|{content.last_day}".encode())
+
+
 class MemberHold(Protocol):
     """A member that only its holder imports, as long as the connection lives."""
 
@@ -116,6 +122,13 @@ class OptionMembers(Protocol):
         """
         ...
 
+    def version_held(self, name: str, content: MemberContent) -> AbstractContextManager[MemberHold | None]:
+        """Hold all versions of a member (see `earlier`) while the block lasts; yield None if another process does.
+
+        Which version is the later one is decided, and its rows are committed, by one process at a time.
+        """
+        ...
+
     def start(self, member_id: int, sha256: str) -> MemberRecord:
         """Record the start of an attempt; return the member.
 
@@ -128,7 +141,10 @@ class OptionMembers(Protocol):
         ...
 
     def imported(self, sha256: str, source: str | None) -> MemberRecord | None:
-        """Return the member that brought this content to the tables of a source (None: any); None where none has."""
+        """Return the member that brought this content to the tables of a source (None: any); None where none has.
+
+        Of several, it is the one of the vendor's last date.
+        """
         ...
 
     def earlier(self, name: str, content: MemberContent, sha256: str) -> list[MemberRecord]:

@@ -18,11 +18,13 @@ from quantx.state.option_members.port import (
     MemberState,
     NewMember,
     OptionMembers,
+    version_number,
 )
 from quantx.state.values import Row
 
 _KEPT = [each.name for each in fields(MemberRecord) if each.name != "size"]
 _LOCKS = 7_013_100 << 32  # above it lie the advisory locks of the members
+_VERSION_LOCKS = 7_013_101 << 32
 
 
 class PostgresOptionMembers(OptionMembers):
@@ -57,6 +59,10 @@ class PostgresOptionMembers(OptionMembers):
     @override
     def held(self, member_id: int) -> AbstractContextManager[MemberHold | None]:
         return self._database.exclusive(_LOCKS + member_id)
+
+    @override
+    def version_held(self, name: str, content: MemberContent) -> AbstractContextManager[MemberHold | None]:
+        return self._database.exclusive(_VERSION_LOCKS + version_number(name, content))
 
     @override
     def start(self, member_id: int, sha256: str) -> MemberRecord:

@@ -24,7 +24,8 @@ update option_members set raw = %(raw)s, updated_at = clock_timestamp() where id
 
 -- name: imported
 select * from option_members
-where state = 'done' and sha256 = %(sha256)s and (%(source)s::text is null or source = %(source)s) order by id limit 1;
+where state = 'done' and sha256 = %(sha256)s and (%(source)s::text is null or source = %(source)s)
+order by modified desc nulls last, id limit 1;
 
 -- name: earlier
 -- The imported versions of a member, the newest first: by the vendor's date, where it states one, else by the import.
