@@ -189,6 +189,10 @@ class TestAnswer:
                 "yahoo is in back-off until 10:00: 429",
             ),
             (
+                {"back_off": [{"source": "yahoo", "closed_until": at(TUESDAY, 10), "reason": "x" * 10_000}]},
+                f"until 10:00: {'x' * 239}…",
+            ),
+            (
                 {
                     "alerts": [
                         {"rule": "disk", "title": "Disk nearly full", "subject": "/data", "message": "3.0 % free"}

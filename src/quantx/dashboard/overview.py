@@ -12,6 +12,7 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 from quantx.dashboard.freshness import DueTimes, FreshUniverse
+from quantx.dashboard.tables import shortened
 from quantx.pipeline.reporting.freshness import RECENT
 
 Answer = Literal["good", "warn", "bad", "unknown"]
@@ -182,12 +183,12 @@ def _of_system(facts: OverviewFacts) -> Iterator[Reason]:
             text = f"{poisoned:,} unreadable {'message is' if poisoned == 1 else 'messages are'} in the poison queue."
             yield Reason(level="warn", text=text, link="/tasks?state=dead", link_text="failed tasks")
     for row in facts.back_off or ():
-        text = f"{row['source']} is in back-off until {row['closed_until']:%H:%M}: {row['reason']}"
+        text = f"{row['source']} is in back-off until {row['closed_until']:%H:%M}: {shortened(row['reason'])}"
         yield Reason(level="warn", text=text, link="/vendors", link_text="vendors")
     for row in facts.alerts or ():
         if row["rule"] in _OWN_REASONS:
             continue
-        yield Reason(level="warn", text=f"{row['title']}, {row['subject']}: {row['message']}")
+        yield Reason(level="warn", text=f"{row['title']}, {row['subject']}: {shortened(row['message'])}")
 
 
 def _notes(facts: OverviewFacts, updated: Sequence[FreshUniverse]) -> Iterator[str]:
