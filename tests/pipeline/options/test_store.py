@@ -324,6 +324,12 @@ class TestDoubtfulQuotes:
         (finding,) = lake.stage(member("quotes_1m", LISTED, quotes(*rows[:-2]))).findings
         assert (finding.rule, finding.facts["minutes"]) == ("option_chain_complete", 1)
 
+    def test_few_contracts_after_the_close_are_none(self, lake: Lake) -> None:
+        rows = [quote(of, at(14, minute), 1.0, 1.1) for minute in range(6) for of in LISTED["contract"]]
+        after = [quote(CALL, at(20, minute), 1.0, 1.1) for minute in range(1, 5)]
+        staged = lake.stage(member("quotes_1m", LISTED, quotes(*rows, *after)))
+        assert (staged.rows, staged.findings) == (22, [])
+
 
 class TestDays:
     def test_of_a_year_are_one_file(self, lake: Lake) -> None:

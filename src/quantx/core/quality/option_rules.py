@@ -90,7 +90,7 @@ MEMBER_RULES = (
         HALF_CHAIN_MISSING,
         "warn",
         _QUOTES,
-        meaning="at a minute within the session fewer than half as many contracts of the underlying have a quote as at"
+        meaning="at a minute before the close fewer than half as many contracts of the underlying have a quote as at"
         " the usual (median) minute",
         why="a chain that lacks half of its strikes bends the smile, and nothing in it shows that they are missing",
         reference="an archive that was cut, or an outage of the vendor",

@@ -11,7 +11,7 @@ from functools import cached_property
 import polars as pl
 
 from quantx.core.model import Finding
-from quantx.core.options.hours import AROUND_THE_CLOCK, option_hours
+from quantx.core.options.hours import AFTER_CLOSE, AROUND_THE_CLOCK, option_hours
 from quantx.core.quality.option_rules import CONTRACT_RULES, HALF_CHAIN_MISSING, MEMBER_RULES, ROW_RULES_OF
 from quantx.core.quality.rule import FINDING_SEVERITY, Rule, split_by
 from quantx.pipeline.options.rejections import Rejections
@@ -65,7 +65,7 @@ class Judge:
         checked = split_by(rows, self._rejecting)
         self.rejections.add(day, checked.rejected)
         self._note_doubts(day, checked.accepted, session)
-        self._note_minutes(day, checked.accepted)
+        self._note_minutes(day, checked.accepted, session)
         return checked.accepted.select(columns)
 
     def findings(self) -> list[Finding]:
@@ -151,11 +151,16 @@ class Judge:
     def _by_underlying(self, ranks: pl.Series) -> Iterator[tuple[str, int]]:
         yield from self._contracts["underlying"].gather(ranks).value_counts().iter_rows()
 
-    def _note_minutes(self, day: date, rows: pl.DataFrame) -> None:
-        """Count the contracts with a quote at each minute of the session."""
-        if self._kind != "quotes_1m" or "in_session" not in rows.columns:
+    def _note_minutes(self, day: date, rows: pl.DataFrame, session: _Session) -> None:
+        """Count the contracts with a quote at each minute from the opening to the close.
+
+        After the close only some funds are quoted, and at night few contracts of an index.
+        """
+        if self._kind != "quotes_1m" or session.hours is None:
             return
-        quoted = rows.filter("in_session", pl.col("bid").is_not_null() | pl.col("ask").is_not_null())
+        opening, close = session.hours[0], session.hours[1] - AFTER_CLOSE
+        in_hours = pl.col("time").is_between(opening, close)
+        quoted = rows.filter(in_hours, pl.col("bid").is_not_null() | pl.col("ask").is_not_null())
         named = quoted.select("time", self._codes.gather(quoted[RANK]).alias("underlying"))
         self._minutes.setdefault(day, []).append(named.group_by("underlying", "time").len("contracts"))
 
