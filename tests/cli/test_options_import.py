@@ -91,6 +91,9 @@ def test_an_archive_is_shown_imported_once_and_found_again_from_each_row(
     assert len(raws) == 3
     assert all(find_raw(location, "databento", raw, ["options"]) for raw in raws)
     assert run("verify").code == 0
+    rejected = run("quarantine", "list", "--source", "databento")
+    assert (rejected.code, "no rejected rows" in rejected.out) == (0, True)
+    assert run("quarantine", "list", "--source", "other").code == 2
 
 
 def test_a_later_version_corrects_the_rows_and_an_earlier_one_does_not(

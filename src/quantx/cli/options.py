@@ -120,7 +120,7 @@ def known_rule(rule: str | None) -> str | None:
 def known_source(source: str | None, settings: Settings) -> str | None:
     """Return the own name of a vendor, as in yahoo for yf, or of a source of files; ConfigError for an unknown one."""
     from quantx.lake.store import open_location
-    from quantx.pipeline.runtime.import_sources import recorded_basis
+    from quantx.pipeline.runtime.import_sources import has_options, recorded_basis
     from quantx.providers.registry import VENDORS
 
     source = None if source is None else source_of(source)
@@ -128,7 +128,7 @@ def known_source(source: str | None, settings: Settings) -> str | None:
         return source
     location = open_location(settings.lake_url, settings)
     try:
-        if recorded_basis(location, source) is not None:
+        if recorded_basis(location, source) is not None or has_options(location, source):
             return source
     finally:
         location.close()

@@ -48,6 +48,11 @@ def recorded_basis(location: LakeLocation, source: str) -> str | None:
     return basis if basis in BASES else None
 
 
+def has_options(location: LakeLocation, source: str) -> bool:
+    """Return whether members of archives of options were imported from a source."""
+    return bool(_NAME.fullmatch(source) and location.paths(f"raw/source={source}/dataset=options"))
+
+
 def record_basis(location: LakeLocation, source: str, basis: str) -> None:
     """Record the basis of a new source; ConfigError where it has another one."""
     record = json.dumps({"source": source, "basis": basis}).encode()
