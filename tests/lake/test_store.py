@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -206,6 +207,13 @@ def test_a_relative_path_is_made_absolute(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_opening_leaves_nothing_behind(tmp_path: Path) -> None:
     open_location(str(tmp_path / "lake"))
+    assert list((tmp_path / "lake").iterdir()) == []
+
+
+def test_threads_of_one_process_open_a_folder_at_once(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        opened = list(threads.map(lambda _: open_location(str(tmp_path / "lake")), range(400)))
+    assert len(opened) == 400
     assert list((tmp_path / "lake").iterdir()) == []
 
 

@@ -7,6 +7,7 @@ in both cases: `raw/source=…` is the object `source=…` there.
 from __future__ import annotations
 
 import os
+import threading
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -315,7 +316,7 @@ def _open_local(url: str, zone: Zone, *, create: bool) -> LakeLocation:
         return LakeLocation(folder.as_uri(), LocalStore(folder), {})
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".writable-{os.getpid()}"
+        probe = folder / f".writable-{os.getpid()}-{threading.get_ident()}"
         probe.touch()
         probe.unlink()
     except OSError as error:
