@@ -159,7 +159,7 @@ if action == "create":
     empty.write.format("delta").save(path)
 gold.update(spark, names, gold.newest(spark, names))
 print([row["symbol"] for row in spark.sql("select symbol from changed order by 1").collect()])
-print(list(unity_tables.statements("abfss://l@a", "c.s"))[-1])
+print(next(each for each in unity_tables.statements("abfss://l@a", "c.s") if "minute_1m" in each))
 """
 
 

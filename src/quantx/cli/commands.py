@@ -82,7 +82,8 @@ COMMANDS: Mapping[str, CommandModules] = {
     ),
     "status": _of(
         "status",
-        summary="Show runs, tasks, the queue, vendors in back-off, refused symbols, and the freshness of universes.",
+        summary="Show runs, tasks, the queue, vendors in back-off, refused symbols, freshness of universes, archives of"
+        " options.",
     ),
     "show-manifest": _of(
         "manifest",

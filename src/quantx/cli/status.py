@@ -16,7 +16,7 @@ def register(app: typer.Typer) -> None:
 
 
 def status(json: Json = False, use_local: UseLocal = False) -> int:
-    """Show runs, tasks, the queue, vendors in back-off, refused symbols, freshness of universes, option archives.
+    """Show runs, tasks, the queue, vendors in back-off, refused symbols, freshness of universes, archives of options.
 
     Example: quantx status --json
     """
