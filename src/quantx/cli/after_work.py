@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from quantx.cli.output import counted, err
-from quantx.errors import LakeError, QuantxError, StateError
+from quantx.errors import LakeError, QuantxError, QueueError, RefusedStatement, StateError
 from quantx.pipeline.runtime.platform import Platform
 from quantx.settings import Settings
 
@@ -80,8 +80,11 @@ def imported_from_inbox(platform: Platform) -> int:
         if platform.location.paths(f"{INBOX}/{OPTIONS}"):
             from quantx.pipeline.options.inbox import plan_inbox
 
-            plan_inbox(platform)
-    except LakeError as error:
+            if planned := plan_inbox(platform):
+                err.print(f"{counted(planned, 'member')} of option archives in the inbox: queued for `quantx work`")
+    except RefusedStatement:
+        raise
+    except (LakeError, QueueError, StateError) as error:  # an outage, which the work after it waits for
         err.print(f"the inbox was not imported: {error}; the next sweep goes on")
         return 0
     if done.refused:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from copy import copy
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 import polars as pl
+import pytest
 
+from quantx.cli.after_work import imported_from_inbox
+from quantx.errors import QuantxError, QueueError, StateError
 from quantx.pipeline.importing.inbox import import_inbox
 from quantx.pipeline.options.inbox import import_task, plan_inbox
 from quantx.pipeline.wiring import worker_of
@@ -105,3 +110,17 @@ def test_bars_and_options_have_inboxes_of_their_own(desk: Desk, tmp_path: Path) 
     put_archive(desk, tmp_path)
     assert import_inbox(desk.platform, worker_of).refused == 0
     assert desk.platform.location.has("inbox/options/spy.zip")
+
+
+@pytest.mark.parametrize("error", [StateError("it is away"), QueueError("it is away")])
+def test_an_outage_does_not_end_the_work_that_comes_after_the_inbox(
+    desk: Desk, error: QuantxError, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Away:
+        def open(self, *_: object) -> list[object]:
+            raise error
+
+    state = copy(desk.platform.state)
+    state.findings = Away()  # type: ignore[assignment]
+    assert imported_from_inbox(replace(desk.platform, state=state)) == 0
+    assert "the inbox was not imported: it is away" in capsys.readouterr().err
