@@ -74,9 +74,9 @@ def environment(**more: str) -> dict[str, str]:
     return {**kept, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p), **more}
 
 
-def peak_megabytes() -> float:
-    """Return the peak resident memory of this process."""
-    status = Path("/proc/self/status")
+def peak_megabytes(process: int | str = "self") -> float:
+    """Return the peak resident memory of this process, or of one by its id, where the system has /proc."""
+    status = Path(f"/proc/{process}/status")
     if status.exists():  # getrusage includes the parent's memory before exec
         line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
         return int(line.split()[1]) / 1024

@@ -184,9 +184,9 @@ ABOUT = {
     ),
     "dashboard": (
         "Dashboard · pages",
-        "Each page of the dashboard is loaded in one process, from the request to the end of its HTML, without a"
-        " network and a browser; the first load of each is not counted. Beside it the same page where no database"
-        " answers: it reads the lake, or says what is missing.",
+        "Each page of `quantx dashboard`, a process of its own, from the request to the end of its HTML, without a"
+        " browser; the first load of each is not counted. Beside it the same page where no database answers: it reads"
+        " the lake, or says what is missing. The overview is loaded first, and its time begins with the process.",
     ),
     "facts": (
         "Facts and concepts",
